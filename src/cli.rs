@@ -1,0 +1,167 @@
+//! What the command lines of both binaries have in common.
+
+use crate::error::{Error, Exit};
+use argh::FromArgs;
+use std::ffi::OsString;
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Request<T> {
+    /// To run with these options.
+    Run(T),
+    /// To print this text and exit.
+    Print(String),
+}
+
+/// Reads a command line. `--option=value` is the same as `--option value`.
+///
+/// # Errors
+/// Wrong usage, in one line that says where help is.
+pub fn parse<T: FromArgs>(
+    program: &str,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Request<T>, Error> {
+    let mut words = Vec::new();
+    for arg in args.into_iter().skip(1) {
+        let arg = arg.into_string().map_err(|bytes| {
+            Error::usage(format!("argument {}", bytes.display()), "it is not UTF-8")
+        })?;
+        if arg == "--version" {
+            return Ok(Request::Print(format!(
+                "{program} {}",
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        words.push(arg);
+    }
+    let words = split_assignments(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match T::from_args(&[program], &words) {
+        Ok(options) => Ok(Request::Run(options)),
+        Err(exit) if exit.status.is_ok() => Ok(Request::Print(exit.output.trim_end().to_owned())),
+        Err(exit) => Err(wrong_usage(program, &exit.output)),
+    }
+}
+
+/// Makes `--option value` of `--option=value`, which argh does not take.
+fn split_assignments(words: Vec<String>) -> Vec<String> {
+    words
+        .into_iter()
+        .flat_map(|word| match word.split_once('=') {
+            Some((option, value)) if option.starts_with("--") && option.len() > 2 => {
+                vec![option.to_owned(), value.to_owned()]
+            }
+            _ => vec![word],
+        })
+        .collect()
+}
+
+/// argh explains in several lines, the last of which points to the help.
+fn wrong_usage(program: &str, explanation: &str) -> Error {
+    let reason: Vec<&str> = explanation
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("Run "))
+        .collect();
+    Error::usage("these arguments", reason.join(" ")).advise(format!("see {program} --help"))
+}
+
+/// Runs the body of a program and turns an error into its line and exit status.
+pub fn report(program: &str, result: Result<Exit, Error>) -> Exit {
+    result.unwrap_or_else(|error| {
+        crate::diagnostics::tell(format_args!("{program}: {error}"));
+        error.exit()
+    })
+}
+
+/// Reads a whole number within bounds, for argh.
+///
+/// # Errors
+/// One line that says what is expected.
+pub fn number<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (MIN..=MAX).contains(number))
+        .ok_or_else(|| {
+            if MAX == u64::MAX {
+                format!("'{text}' is not a whole number of at least {MIN}")
+            } else {
+                format!("'{text}' is not a whole number from {MIN} to {MAX}")
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// a program
+    #[derive(FromArgs, Debug, PartialEq)]
+    struct Options {
+        /// an endpoint
+        #[argh(option)]
+        ipc: Vec<String>,
+        /// a switch
+        #[argh(switch)]
+        stamp: bool,
+    }
+
+    fn parse_words(words: &[&str]) -> Result<Request<Options>, Error> {
+        parse(
+            "prog",
+            std::iter::once("prog")
+                .chain(words.iter().copied())
+                .map(OsString::from),
+        )
+    }
+
+    #[test]
+    fn an_option_takes_its_value_after_a_blank_or_an_equals_sign() {
+        let Ok(Request::Run(options)) = parse_words(&[
+            "--ipc=fifo=/a=b",
+            "--ipc",
+            "tcp=[::1]:1",
+            "--stamp",
+            "--ipc",
+            "-",
+        ]) else {
+            panic!("refused");
+        };
+        assert_eq!(options.ipc, ["fifo=/a=b", "tcp=[::1]:1", "-"]);
+        assert!(options.stamp);
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line_that_points_to_the_help() {
+        for words in [
+            &["--nonsense"][..],
+            &["stray"],
+            &["--ipc"],
+            &["--stamp=yes"],
+        ] {
+            let error = parse_words(words).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            let line = error.to_string();
+            assert!(!line.contains('\n'), "{line}");
+            assert!(line.ends_with("; see prog --help"), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_printed() {
+        for word in ["--help", "help", "--version"] {
+            let Ok(Request::Print(text)) = parse_words(&[word]) else {
+                panic!("{word} refused");
+            };
+            assert!(text.contains("prog"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_bounds() {
+        assert_eq!(number::<1, 10>("10"), Ok(10));
+        for text in ["0", "11", "-1", "1.5", "x", ""] {
+            assert!(number::<1, 10>(text).unwrap_err().contains("from 1 to 10"));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The aggregator's command line, and what it comes to once it is checked.
+
+use crate::cli;
+use crate::error::Error;
+use crate::sink::Output;
+use crate::sys;
+use crate::transports::{BufferSize, Endpoint, Transport};
+use argh::FromArgs;
+
+/// Descriptors kept back for everything that is not a connection: the standard ones, the event
+/// loop, signals, the output, listeners, a FIFO being reopened.
+const DESCRIPTORS_KEPT: usize = 32;
+
+/// Collects log records from local processes and writes each as one JSON object in one line.
+///
+/// A line that is a JSON object is written as it came; any other line becomes the message of one.
+#[derive(FromArgs, Debug)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    example = "Collect over a FIFO, and send a record to it:\n  {command_name} --ipc fifo &\n  echo hello > /tmp/log_fifo",
+    example = "Serve all five transports, on their default addresses:\n  {command_name} --ipc all --output /var/log/records.jsonl",
+    note = "KIND: unixsock, tcp, unixgram, udp, fifo, or all. Default addresses: /tmp/log.sock,\n127.0.0.1:9000, /tmp/log_dgram.sock, 127.0.0.1:9000, /tmp/log_fifo. Addresses are paths,\n@NAME (abstract Unix sockets), 127.0.0.1:PORT or [::1]:PORT; port 0 lets the kernel choose.",
+    note = "Stop with SIGTERM or Ctrl-C: what producers have sent is read and written first.\nThe first line on standard output tells where it listens, the last one sums up, both in JSON.",
+    error_code(0, "Stopped, and everything written."),
+    error_code(1, "Wrong usage."),
+    error_code(2, "Something failed; the line on standard error says what."),
+    error_code(3, "Stopped before everything was drained.")
+)]
+pub struct Options {
+    /// serve this transport, at this address; may be given several times (default: unixsock)
+    #[argh(option, arg_name = "KIND[=ADDRESS]", from_str_fn(listen_on))]
+    ipc: Vec<Vec<Endpoint>>,
+
+    /// append records to this file; - is standard output (default: aggregated_logs.jsonl)
+    #[argh(
+        option,
+        arg_name = "PATH",
+        default = "\"aggregated_logs.jsonl\".to_owned()"
+    )]
+    output: String,
+
+    /// empty the output file first
+    #[argh(switch)]
+    truncate: bool,
+
+    /// longest record in bytes, 1024 to 16777216; of a longer line the beginning is kept
+    /// (default: 65536)
+    #[argh(
+        option,
+        arg_name = "BYTES",
+        default = "65536",
+        from_str_fn(cli::number::<1024, 16_777_216>)
+    )]
+    max_record: u64,
+
+    /// connections open at a time; more wait (default: the descriptor limit less 32)
+    #[argh(option, arg_name = "N", from_str_fn(cli::number::<1, {u64::MAX}>))]
+    max_connections: Option<u64>,
+
+    /// permissions of the sockets and FIFOs that it makes (default: 0660)
+    #[argh(option, arg_name = "OCTAL", from_str_fn(octal))]
+    socket_mode: Option<u32>,
+
+    /// size of the pipe and of the UDP receive buffer: BYTES, default (as the kernel makes them) or
+    /// max (the most that the kernel allows) (default: max)
+    #[argh(
+        option,
+        arg_name = "BYTES|default|max",
+        default = "BufferSize::Max",
+        from_str_fn(buffer_size)
+    )]
+    buffer: BufferSize,
+
+    /// add _transport, _received_ns and _received_mono_ns to each record; its own keys that begin
+    /// with _ are renamed
+    #[argh(switch)]
+    stamp: bool,
+
+    /// check that everything could be bound and opened, create nothing, and exit
+    #[argh(switch)]
+    check: bool,
+
+    /// print the version and exit
+    #[argh(switch)]
+    #[allow(dead_code)] // seen to before argh reads the rest
+    version: bool,
+}
+
+/// What the aggregator is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub endpoints: Vec<Endpoint>,
+    /// Where to write.
+    pub output: Output,
+    /// Whether the output is emptied first.
+    pub truncate: bool,
+    /// Longest record, in bytes without the newline.
+    pub record_bytes_max: usize,
+    /// Connections open at a time; `None`: as many as descriptors allow.
+    pub connections_max: Option<usize>,
+    /// Permissions of paths that are made.
+    pub socket_mode: Option<u32>,
+    /// Size of kernel buffers.
+    pub buffer: BufferSize,
+    /// Whether records are stamped.
+    pub stamping: bool,
+    /// Only check.
+    pub check: bool,
+}
+
+impl TryFrom<Options> for Config {
+    type Error = Error;
+
+    fn try_from(options: Options) -> Result<Self, Error> {
+        let mut endpoints: Vec<Endpoint> = options.ipc.into_iter().flatten().collect();
+        if endpoints.is_empty() {
+            endpoints.push(Transport::Unixsock.default_endpoint());
+        }
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            if let Some(other) = endpoints[..index]
+                .iter()
+                .find(|e| e.collides_with(endpoint))
+            {
+                return Err(Error::usage(
+                    format!("--ipc {endpoint}"),
+                    format!("it has the address of {other}"),
+                )
+                .advise("give each its own"));
+            }
+        }
+        if options.output.is_empty() {
+            return Err(Error::usage("--output", "it is empty").advise("name a file, or -"));
+        }
+        Ok(Self {
+            endpoints,
+            output: options.output.as_str().into(),
+            truncate: options.truncate,
+            record_bytes_max: in_memory(options.max_record),
+            connections_max: options.max_connections.map(in_memory),
+            socket_mode: options.socket_mode,
+            buffer: options.buffer,
+            stamping: options.stamp,
+            check: options.check,
+        })
+    }
+}
+
+impl Config {
+    /// How many connections may be open: what was asked for, or what the descriptor limit, which
+    /// this raises, leaves room for.
+    ///
+    /// # Errors
+    /// When the limit cannot be raised.
+    pub fn raise_connections_max(&self) -> Result<usize, Error> {
+        let descriptors = sys::raise_descriptor_limit()
+            .map_err(|e| Error::new("raise", "the limit of open descriptors", e))?;
+        Ok(self.connections_max.unwrap_or_else(|| {
+            // Under a very low limit, half of it: the rest is enough for what we open ourselves.
+            descriptors
+                .saturating_sub(DESCRIPTORS_KEPT)
+                .max(descriptors / 2)
+        }))
+    }
+}
+
+fn in_memory(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn listen_on(text: &str) -> Result<Vec<Endpoint>, String> {
+    match text {
+        "all" => Ok(Transport::ALL.map(Transport::default_endpoint).into()),
+        _ if text.starts_with("all=") => Err("all takes no address".to_owned()),
+        _ => text.parse().map(|endpoint| vec![endpoint]),
+    }
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text.trim_start_matches("0o"), 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| format!("'{text}' is not an octal mode from 0 to 0777, as in 0660"))
+}
+
+fn buffer_size(text: &str) -> Result<BufferSize, String> {
+    match text {
+        "default" => Ok(BufferSize::Default),
+        "max" => Ok(BufferSize::Max),
+        _ => cli::number::<1, 0x4000_0000>(text)
+            .map(|bytes| BufferSize::Bytes(in_memory(bytes)))
+            .map_err(|reason| format!("{reason}, and neither default nor max")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Request;
+    use crate::error::Exit;
+
+    fn config(words: &str) -> Result<Config, Error> {
+        let words = std::iter::once("aggregator").chain(words.split_whitespace());
+        match cli::parse::<Options>("aggregator", words.map(Into::into))? {
+            Request::Run(options) => options.try_into(),
+            Request::Print(text) => panic!("printed {text}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults() {
+        assert_eq!(
+            config("").unwrap(),
+            Config {
+                endpoints: vec!["unixsock=/tmp/log.sock".parse().unwrap()],
+                output: Output::Path("aggregated_logs.jsonl".into()),
+                truncate: false,
+                record_bytes_max: 65_536,
+                connections_max: None,
+                socket_mode: None,
+                buffer: BufferSize::Max,
+                stamping: false,
+                check: false,
+            }
+        );
+    }
+
+    #[test]
+    fn every_option_is_taken_in_both_forms() {
+        let spaced = config(
+            "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
+             --max-connections 7 --socket-mode 0600 --buffer 4096 --stamp --check",
+        )
+        .unwrap();
+        let joined = config(
+            "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
+             --max-connections=7 --socket-mode=600 --buffer=4096 --stamp --check",
+        )
+        .unwrap();
+        assert_eq!(spaced, joined);
+        assert_eq!(spaced.endpoints.len(), 2);
+        assert_eq!(spaced.output, Output::Stdout);
+        assert_eq!(spaced.socket_mode, Some(0o600));
+        assert_eq!(spaced.buffer, BufferSize::Bytes(4096));
+    }
+
+    #[test]
+    fn all_is_the_five_and_may_stand_beside_others() {
+        assert_eq!(
+            config("--ipc all --ipc udp=127.0.0.1:1")
+                .unwrap()
+                .endpoints
+                .len(),
+            6
+        );
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_the_reason() {
+        for (words, want) in [
+            ("--ipc pipe", "none of unixsock"),
+            ("--ipc all=/x", "all takes no address"),
+            (
+                "--ipc tcp --ipc tcp",
+                "it has the address of tcp=127.0.0.1:9000",
+            ),
+            (
+                "--ipc unixsock=/x --ipc fifo=/x",
+                "it has the address of unixsock=/x",
+            ),
+            ("--max-record 1023", "from 1024 to 16777216"),
+            ("--max-record 16777217", "from 1024 to 16777216"),
+            ("--max-connections 0", "at least 1"),
+            ("--socket-mode 888", "octal"),
+            ("--socket-mode 1777", "octal"),
+            ("--buffer most", "neither default nor max"),
+            ("--buffer 0", "from 1"),
+            ("--output=", "it is empty"),
+        ] {
+            let error = config(words).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{words}");
+            assert!(error.to_string().contains(want), "{words}: {error}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The daemon: reads its command line, binds, says that it is ready, runs, sums up.
+
+use log::warn;
+use log_aggregator::cli::{self, Request};
+use log_aggregator::config::{Config, Options};
+use log_aggregator::counters;
+use log_aggregator::diagnostics;
+use log_aggregator::error::{Error, Exit};
+use log_aggregator::reactor::{Reactor, Settings};
+use log_aggregator::sink::{Output, Sink};
+use log_aggregator::sys::StopSignals;
+use log_aggregator::transports::{self, BindOptions, Bound};
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+const PROGRAM: &str = "aggregator";
+
+fn main() -> ExitCode {
+    diagnostics::init(PROGRAM);
+    cli::report(PROGRAM, run()).into()
+}
+
+fn run() -> Result<Exit, Error> {
+    let config = match cli::parse::<Options>(PROGRAM, std::env::args_os())? {
+        Request::Run(options) => Config::try_from(options)?,
+        Request::Print(text) => {
+            print(&Output::Path("".into()), &text);
+            return Ok(Exit::Success);
+        }
+    };
+    if config.check {
+        return Ok(check(&config));
+    }
+    collect(&config)
+}
+
+/// Binds everything and collects records until told to stop.
+fn collect(config: &Config) -> Result<Exit, Error> {
+    let settings = Settings {
+        record_bytes_max: config.record_bytes_max,
+        connections_max: config.raise_connections_max()?,
+        stamping: config.stamping,
+    };
+    let sink = Sink::open(&config.output)?;
+    let bound = bind(config)?;
+    // Last, so that a daemon that cannot start empties nobody's file.
+    if config.truncate {
+        sink.truncate()?;
+    }
+    let signals = StopSignals::new().map_err(|e| Error::new("take over", "signals", e))?;
+    let reactor = Reactor::new(bound, sink, signals, settings)?;
+    announce(&reactor, &config.output);
+
+    let outcome = reactor.run();
+    print(&config.output, &counters::summary(&outcome.endpoints));
+    match outcome.error {
+        Some(error) => Err(error),
+        None => Ok(outcome.exit),
+    }
+}
+
+fn bind(config: &Config) -> Result<Vec<Bound>, Error> {
+    let options = BindOptions {
+        mode: config.socket_mode,
+        buffer: config.buffer,
+        record_bytes_max: config.record_bytes_max,
+    };
+    let mut bound = Vec::new();
+    for endpoint in &config.endpoints {
+        bound.push(transports::bind(endpoint, &options)?);
+        if endpoint.is_remote() {
+            warn!(
+                "{endpoint} can be reached from other machines, neither encrypted nor authenticated"
+            );
+        }
+    }
+    Ok(bound)
+}
+
+/// Says that everything is bound: one line of JSON for scripts and, on a terminal, one for a person.
+fn announce(reactor: &Reactor, output: &Output) {
+    let endpoints: Vec<String> = reactor.endpoints().map(ToString::to_string).collect();
+    print(
+        output,
+        &format!(
+            "{{\"ready\":true,\"pid\":{},\"endpoints\":{},\"output\":{}}}",
+            std::process::id(),
+            serde_json::Value::from(endpoints.as_slice()),
+            serde_json::Value::from(output.to_string())
+        ),
+    );
+    if io::stderr().is_terminal()
+        && let Some(endpoint) = endpoints.first()
+    {
+        diagnostics::tell(format_args!(
+            "{PROGRAM}: records go to {output}; to send some, type in another terminal: \
+             ./launch-producers.sh {endpoint} (Ctrl-C stops)"
+        ));
+    }
+}
+
+/// Says of each endpoint and of the output whether it could be had.
+fn check(config: &Config) -> Exit {
+    let mut exit = Exit::Success;
+    let checks = config
+        .endpoints
+        .iter()
+        .map(|endpoint| (endpoint.to_string(), transports::check(endpoint)))
+        .chain([(format!("output={}", config.output), config.output.check())]);
+    for (name, result) in checks {
+        let verdict = result.err().map_or("ok".to_owned(), |error| {
+            exit = Exit::Failure;
+            error.reason().to_owned()
+        });
+        print(&Output::Path("".into()), &format!("{name}: {verdict}"));
+    }
+    exit
+}
+
+/// Prints a line for whoever started us: on standard output or, when records go there, on standard
+/// error.
+fn print(output: &Output, line: &str) {
+    let printed = match output {
+        Output::Stdout => writeln!(io::stderr(), "{line}"),
+        Output::Path(_) => writeln!(io::stdout(), "{line}"),
+    };
+    if let Err(e) = printed {
+        warn!("cannot print a line for whoever started this process: {e}");
+    }
+}

@@ -1,0 +1,54 @@
+//! The other side: hands records to a daemon, one `write(2)` each, and does nothing besides.
+//!
+//! What a trace of it shows must be the mechanism. So: one thread, no allocation for a record, no
+//! system call for a record but its write and, if it is paced, one sleep. Clocks are read through
+//! the vDSO.
+
+mod load;
+mod options;
+mod relay;
+mod sender;
+
+pub use options::Options;
+
+use crate::cli::{self, Request};
+use crate::error::{Error, Exit};
+use crate::sys;
+use options::{Config, Input};
+use sender::Sender;
+use std::io::{self, Write};
+
+const PROGRAM: &str = "producer";
+
+/// Runs the program; returns its exit status.
+pub fn main() -> u8 {
+    // std would have done so; a daemon that goes must be an error and not our death.
+    sys::ignore_sigpipe();
+    cli::report(PROGRAM, run()).into()
+}
+
+fn run() -> Result<Exit, Error> {
+    let config = match cli::parse::<Options>(PROGRAM, std::env::args_os())? {
+        Request::Run(options) => Config::try_from(options)?,
+        Request::Print(text) => {
+            print(&text);
+            return Ok(Exit::Success);
+        }
+    };
+    let mut sender = Sender::connect(&config.endpoint, config.nagle, config.wait)?;
+    let start = sys::monotonic_ns();
+    let result = match &config.input {
+        Input::Load(load) => load::send(load, &mut sender),
+        Input::Stdin => relay::send(&mut sender),
+    };
+    let result = result.and_then(|exit| sender.finish().map(|()| exit));
+    if config.report {
+        print(&sender.report(sys::monotonic_ns() - start));
+    }
+    result
+}
+
+fn print(line: &str) {
+    // Whoever asked for it has gone.
+    let _ = writeln!(io::stdout(), "{line}");
+}

@@ -1,0 +1,413 @@
+//! The event loop: one thread, one place that sleeps.
+//!
+//! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
+//! has completed. Nothing here knows a transport; see [`Source`].
+
+mod table;
+
+use crate::batch::Batch;
+use crate::counters::Counters;
+use crate::error::{Error, Exit};
+use crate::record::{Clock, Recorder};
+use crate::sink::{Flush, Sink};
+use crate::sys::{self, StopSignals};
+use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
+use log::{debug, warn};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+use table::SourceTable;
+
+const SIGNALS: Token = Token(0);
+
+/// Events taken from the kernel in one round.
+const EVENTS_MAX: usize = 1024;
+
+/// Room for one read.
+const SCRATCH_BYTES: usize = 128 << 10;
+
+/// A batch that holds this much is written before the round ends.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// How long a stop may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a listener waits that the system kept from accepting, if nothing of ours is closed.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
+/// What the reactor has to know beside its sources and its sink.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Longest record, in bytes without the newline.
+    pub record_bytes_max: usize,
+    /// Connections open at a time.
+    pub connections_max: usize,
+    /// Whether records get `_transport` and the two times.
+    pub stamping: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What each endpoint has brought.
+    pub endpoints: Vec<(String, Counters)>,
+    /// The exit status.
+    pub exit: Exit,
+    /// What went wrong, if something did.
+    pub error: Option<Error>,
+}
+
+/// One endpoint's name and counts.
+#[derive(Debug)]
+struct Intake {
+    endpoint: Endpoint,
+    counters: Counters,
+}
+
+/// The event loop with all that it owns.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    signals: StopSignals,
+    table: SourceTable,
+    intakes: Vec<Intake>,
+    /// Socket paths, removed when everything else is done.
+    paths: Vec<OwnedPath>,
+    settings: Settings,
+    scratch: Box<[u8]>,
+    accepted: Vec<Source>,
+    batch: Batch,
+    sink: Sink,
+    /// The output takes no more for now, so nothing is read either.
+    is_output_full: bool,
+    /// When a parked listener tries again.
+    accept_retry: Option<Instant>,
+    stop: Stop,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Nobody has asked for one.
+    No,
+    /// What is queued is read and written, at most until then.
+    Draining { until: Instant },
+    /// No longer: a second signal, or the time is up.
+    Now,
+}
+
+impl Reactor {
+    /// Takes over the endpoints and the output. From here on stop signals are ours.
+    ///
+    /// # Errors
+    /// When the system refuses a descriptor of the event loop.
+    pub fn new(
+        bound: Vec<Bound>,
+        sink: Sink,
+        signals: StopSignals,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let failed = |e| Error::new("set up", "the event loop", e);
+        let poll = Poll::new().map_err(failed)?;
+        poll.registry()
+            .register(
+                &mut SourceFd(&signals.as_fd().as_raw_fd()),
+                SIGNALS,
+                Interest::READABLE,
+            )
+            .map_err(failed)?;
+        let mut table = SourceTable::new(SIGNALS.0 + 1);
+        let (mut intakes, mut paths) = (Vec::new(), Vec::new());
+        for Bound {
+            source,
+            endpoint,
+            path,
+        } in bound
+        {
+            source
+                .register(poll.registry(), table.next_token())
+                .map_err(failed)?;
+            table.insert(source, intakes.len());
+            intakes.push(Intake {
+                endpoint,
+                counters: Counters::default(),
+            });
+            paths.extend(path);
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            signals,
+            table,
+            batch: Batch::new(intakes.len()),
+            intakes,
+            paths,
+            settings,
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            accepted: Vec::new(),
+            sink,
+            is_output_full: false,
+            accept_retry: None,
+            stop: Stop::No,
+        })
+    }
+
+    /// The endpoints with their real addresses.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.intakes.iter().map(|intake| &intake.endpoint)
+    }
+
+    /// Collects records until a signal says stop and everything is drained, or the output fails.
+    pub fn run(mut self) -> Outcome {
+        let result = self.rounds();
+        self.end(result)
+    }
+
+    fn rounds(&mut self) -> Result<(), Error> {
+        while !self.is_done() {
+            self.wait()?;
+            self.dispatch()?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        match self.stop {
+            Stop::No => false,
+            Stop::Draining { .. } => self.table.is_empty() && !self.is_output_full,
+            Stop::Now => true,
+        }
+    }
+
+    /// Sleeps until there is something to do. The only place that does.
+    fn wait(&mut self) -> Result<(), Error> {
+        let timeout = self.timeout();
+        if self.is_output_full {
+            self.events.clear();
+            return sys::wait_for_signal_or_output(&self.signals, self.sink.as_fd(), timeout)
+                .map_err(|e| Error::new("wait for", "the output", e));
+        }
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() != ErrorKind::Interrupted => {
+                Err(Error::new("wait for", "events", e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the next sleep may be; `None` when nothing is due.
+    fn timeout(&self) -> Option<Duration> {
+        if self.table.has_ready() && !self.is_output_full {
+            return Some(Duration::ZERO);
+        }
+        let deadline = match self.stop {
+            Stop::Draining { until } => Some(until),
+            Stop::No | Stop::Now => None,
+        };
+        let due = deadline.into_iter().chain(self.accept_retry).min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Gives each ready source its turn.
+    fn dispatch(&mut self) -> Result<(), Error> {
+        for event in &self.events {
+            if event.token() != SIGNALS {
+                // An error is read like an end: the read tells which it is.
+                let hung_up = event.is_read_closed() || event.is_error();
+                self.table.wake(event.token(), hung_up);
+            }
+        }
+        self.see_to_signals()?;
+        self.see_to_deadlines();
+        if self.is_output_full {
+            return Ok(());
+        }
+        let ready = self.table.take_ready();
+        for (index, &token) in ready.iter().enumerate() {
+            self.turn(token);
+            if self.batch.rest().len() >= BATCH_BYTES_MAX {
+                self.flush()?;
+                if self.is_output_full {
+                    self.table.put_back(&ready[index + 1..]);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the signals that came, if this round was woken by one.
+    fn see_to_signals(&mut self) -> Result<(), Error> {
+        if !self.is_output_full && !self.events.iter().any(|event| event.token() == SIGNALS) {
+            return Ok(());
+        }
+        let failed = |e| Error::new("read", "the pending signals", e);
+        while self.signals.take().map_err(failed)? {
+            match self.stop {
+                Stop::No => self.begin_stop(),
+                Stop::Draining { .. } | Stop::Now => {
+                    warn!("a second signal: stopping before everything is drained");
+                    self.stop = Stop::Now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on the deadlines that have passed. Reads the clock only if there is any.
+    fn see_to_deadlines(&mut self) {
+        if let Some(due) = self.accept_retry
+            && due <= Instant::now()
+        {
+            self.accept_retry = None;
+            self.table.unpark();
+        }
+        if let Stop::Draining { until } = self.stop
+            && until <= Instant::now()
+        {
+            warn!(
+                "the stop took more than {} s: leaving before everything is drained",
+                DRAIN_TIME_MAX.as_secs()
+            );
+            self.stop = Stop::Now;
+        }
+    }
+
+    /// Lets no more in where that is possible, and has every source read to its end.
+    fn begin_stop(&mut self) {
+        debug!("a signal: draining");
+        for entry in self.table.iter() {
+            entry.source.stop();
+        }
+        self.table.wake_all();
+        self.stop = Stop::Draining {
+            until: Instant::now() + DRAIN_TIME_MAX,
+        };
+    }
+
+    /// Gives one source its turn and acts on how it ended.
+    fn turn(&mut self, token: Token) {
+        let stopping = self.stop != Stop::No;
+        let room = (self.settings.connections_max).saturating_sub(self.table.connections());
+        let Some(entry) = self.table.begin_turn(token) else {
+            return; // closed earlier in this round
+        };
+        let endpoint = entry.endpoint;
+        let (out, tally) = self.batch.lines_of(endpoint);
+        let mut cx = TurnContext {
+            registry: self.poll.registry(),
+            token,
+            scratch: &mut self.scratch,
+            recorder: Recorder {
+                source: self.intakes[endpoint].endpoint.transport().name(),
+                stamping: self.settings.stamping,
+                stamp: None,
+                clock: Clock::SYSTEM,
+                out,
+                tally,
+            },
+            accepted: &mut self.accepted,
+            room,
+            record_bytes_max: self.settings.record_bytes_max,
+            to_the_end: entry.hung_up || stopping,
+            stopping,
+        };
+        let turn = entry.source.turn(&mut cx);
+        match turn {
+            // In a stop, nothing is waited for: what is drained has ended.
+            Turn::Drained if stopping => {
+                entry.source.finish(&mut cx.recorder);
+                self.close(token, endpoint);
+            }
+            Turn::Drained => entry.hung_up = false,
+            Turn::Unfinished => self.table.wake(token, false),
+            Turn::Closed => self.close(token, endpoint),
+            Turn::Parked(obstacle) => {
+                self.table.park(token, obstacle);
+                if obstacle == Obstacle::System {
+                    self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
+                }
+            }
+        }
+        self.adopt(endpoint);
+    }
+
+    /// Forgets a source; its descriptor is closed.
+    fn close(&mut self, token: Token, endpoint: usize) {
+        if let Some(source) = self.table.remove(token) {
+            self.intakes[endpoint].counters.kernel_drops += source.kernel_drops();
+        }
+        if !self.table.waits_for_the_system() {
+            self.accept_retry = None;
+        }
+    }
+
+    /// Takes over the connections that a listener has accepted.
+    fn adopt(&mut self, endpoint: usize) {
+        for source in self.accepted.drain(..) {
+            self.intakes[endpoint].counters.connections += 1;
+            if let Err(e) = source.register(self.poll.registry(), self.table.next_token()) {
+                warn!("a connection cannot be watched and is closed: {e}");
+                continue;
+            }
+            let stopping = self.stop != Stop::No;
+            if stopping {
+                source.stop();
+            }
+            let token = self.table.insert(source, endpoint);
+            if stopping {
+                self.table.wake(token, false);
+            }
+        }
+    }
+
+    /// Writes what has been completed.
+    fn flush(&mut self) -> Result<(), Error> {
+        match self.sink.flush(&mut self.batch)? {
+            Flush::Done => {
+                let intakes = &mut self.intakes;
+                self.batch
+                    .settle(|endpoint, tally| intakes[endpoint].counters.written += tally);
+                self.is_output_full = false;
+            }
+            Flush::NotReady => self.is_output_full = true,
+        }
+        Ok(())
+    }
+
+    /// Syncs the output, removes the paths and sums up.
+    fn end(mut self, result: Result<(), Error>) -> Outcome {
+        let synced = self.sink.sync();
+        let left = self.batch.lines_left();
+        let error = result.and(synced).err().map(|error| match left {
+            0 => error,
+            1.. => error.advise(format!("{left} records could not be written")),
+        });
+        let exit = match (&error, self.stop) {
+            (Some(error), _) => error.exit(),
+            (None, Stop::Now) => Exit::Undrained,
+            (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
+        };
+        if error.is_none() && left > 0 {
+            warn!("{left} records could not be written: the output took no more");
+        }
+        for entry in self.table.iter() {
+            self.intakes[entry.endpoint].counters.kernel_drops += entry.source.kernel_drops();
+        }
+        self.paths.clear();
+        let endpoints = self
+            .intakes
+            .iter()
+            .map(|intake| (intake.endpoint.to_string(), intake.counters))
+            .collect();
+        Outcome {
+            endpoints,
+            exit,
+            error,
+        }
+    }
+}

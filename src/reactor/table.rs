@@ -1,0 +1,145 @@
+//! Which token stands for which source, and which sources are to have a turn.
+
+use crate::transports::{Obstacle, Source};
+use mio::Token;
+use std::collections::HashMap;
+
+/// A source and what the event loop knows of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) source: Source,
+    /// Index of its endpoint.
+    pub(super) endpoint: usize,
+    /// The other end has been hung up, so that the end of the input is still to be read.
+    pub(super) hung_up: bool,
+    /// It stands in `ready`.
+    is_ready: bool,
+}
+
+/// The sources. Tokens grow and are never reused, so that an event for a source that was closed
+/// earlier in the same round meets nobody.
+#[derive(Debug)]
+pub(super) struct SourceTable {
+    entries: HashMap<Token, Entry>,
+    next: usize,
+    /// Sources that are to have a turn: an event named them, or their last turn was not finished.
+    ready: Vec<Token>,
+    /// Listeners with connections that could not be accepted.
+    parked: Vec<(Token, Obstacle)>,
+    connections: usize,
+}
+
+impl SourceTable {
+    /// An empty table; tokens below `first` are somebody else's.
+    pub(super) fn new(first: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            next: first,
+            ready: Vec::new(),
+            parked: Vec::new(),
+            connections: 0,
+        }
+    }
+
+    pub(super) fn next_token(&self) -> Token {
+        Token(self.next)
+    }
+
+    /// Adds a source under the next token.
+    pub(super) fn insert(&mut self, source: Source, endpoint: usize) -> Token {
+        let token = self.next_token();
+        self.next += 1;
+        self.connections += usize::from(source.is_connection());
+        self.entries.insert(
+            token,
+            Entry {
+                source,
+                endpoint,
+                hung_up: false,
+                is_ready: false,
+            },
+        );
+        token
+    }
+
+    /// Removes a source. Its descriptor is free then, so parked listeners may try again.
+    pub(super) fn remove(&mut self, token: Token) -> Option<Source> {
+        let source = self.entries.remove(&token)?.source;
+        self.connections -= usize::from(source.is_connection());
+        self.unpark();
+        Some(source)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.connections
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Notes that a source is to have a turn, once.
+    pub(super) fn wake(&mut self, token: Token, hung_up: bool) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            entry.hung_up |= hung_up;
+            if !std::mem::replace(&mut entry.is_ready, true) {
+                self.ready.push(token);
+            }
+        }
+    }
+
+    /// Notes that every source is to have a turn.
+    pub(super) fn wake_all(&mut self) {
+        self.parked.clear();
+        self.ready.clear();
+        for (token, entry) in &mut self.entries {
+            entry.is_ready = true;
+            self.ready.push(*token);
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes the list of those that are to have a turn now. Each begins its turn with
+    /// [`begin_turn`](Self::begin_turn).
+    pub(super) fn take_ready(&mut self) -> Vec<Token> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Puts back those of a taken list that had no turn.
+    pub(super) fn put_back(&mut self, rest: &[Token]) {
+        self.ready.extend_from_slice(rest);
+    }
+
+    /// The source whose turn it is; `None` if it has been closed in this round.
+    pub(super) fn begin_turn(&mut self, token: Token) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&token)?;
+        entry.is_ready = false;
+        Some(entry)
+    }
+
+    /// Keeps a listener from turns until one of our descriptors is closed.
+    pub(super) fn park(&mut self, token: Token, obstacle: Obstacle) {
+        self.parked.push((token, obstacle));
+    }
+
+    /// Tells whether a listener waits for something that may come without any close of ours.
+    pub(super) fn waits_for_the_system(&self) -> bool {
+        self.parked
+            .iter()
+            .any(|(_, obstacle)| *obstacle == Obstacle::System)
+    }
+
+    /// Lets parked listeners try again.
+    pub(super) fn unpark(&mut self) {
+        for (token, _) in std::mem::take(&mut self.parked) {
+            self.wake(token, false);
+        }
+    }
+}

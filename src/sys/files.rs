@@ -1,0 +1,129 @@
+//! Opening, making and sizing files, FIFOs and pipes.
+
+use super::cvt;
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Longest write to a pipe that never interleaves with another writer's (`man 7 pipe`).
+pub const PIPE_BUF: usize = libc::PIPE_BUF;
+
+/// Permissions of an output file that we create; a stricter umask narrows them.
+const OUTPUT_MODE: u32 = 0o640;
+
+/// Runs `make` under the umask `mask`, so that what it creates has its permissions from the first
+/// moment on. Only for a process of one thread: the umask belongs to the whole process.
+pub fn with_umask<T>(mask: u32, make: impl FnOnce() -> T) -> T {
+    // SAFETY: umask changes a number of the process and cannot fail (`man 2 umask`).
+    let before = unsafe { libc::umask(mask) };
+    let made = make();
+    // SAFETY: as above.
+    unsafe { libc::umask(before) };
+    made
+}
+
+/// Makes a FIFO with exactly the permissions `mode`, whatever the umask.
+///
+/// # Errors
+/// `AlreadyExists` when the path is taken, and what `man 3 mkfifo` lists.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call.
+    with_umask(0, || cvt(unsafe { libc::mkfifo(path.as_ptr(), mode) }))?;
+    Ok(())
+}
+
+/// Opens a FIFO's read end without waiting for a writer.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn open_fifo_reader(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens a FIFO's write end without waiting for a reader. What is written to it does not wait
+/// either; see [`allow_blocking`].
+///
+/// # Errors
+/// ENXIO ([`is_no_reader`](super::is_no_reader)) when no process reads it, and what `man 2 open`
+/// lists.
+pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Makes reads and writes on a FIFO's end that we opened wait again.
+///
+/// # Errors
+/// What `man 2 fcntl` lists.
+pub fn allow_blocking(fifo: &File) -> io::Result<()> {
+    // SAFETY: F_SETFL takes an int. We opened the descriptor with no other flag that F_SETFL can
+    // change, so 0 clears O_NONBLOCK and nothing else.
+    cvt(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_SETFL, 0) })?;
+    Ok(())
+}
+
+/// Sets the capacity of the pipe behind `fifo` and returns what it became, in bytes.
+///
+/// # Errors
+/// EPERM above `/proc/sys/fs/pipe-max-size` or the user's limit, EBUSY when it holds more already.
+pub fn set_pipe_size(fifo: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: F_SETPIPE_SZ takes an int (`man 2 fcntl`).
+    let size = cvt(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) })?;
+    Ok(usize::try_from(size).unwrap_or(0))
+}
+
+/// Opens the output file for appending, and creates it if it is absent.
+///
+/// O_NONBLOCK, so that a FIFO, a terminal or a device given as output never blocks us; for a
+/// regular file it has no effect (`man 2 open`).
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn open_output(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(OUTPUT_MODE)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Opens standard output anew, without blocking.
+///
+/// A new open file description: setting O_NONBLOCK on the one we were given would change it for
+/// every process that shares it, a shell on its terminal for example.
+///
+/// # Errors
+/// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user.
+pub fn reopen_stdout() -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/proc/self/fd/1")
+}
+
+/// Tells whether a file could be created at `path`: its folder exists and we may write to it.
+///
+/// # Errors
+/// What `man 2 access` lists.
+pub fn check_folder_of(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: `folder` is a NUL-terminated string that outlives the call.
+    cvt(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) })?;
+    Ok(())
+}

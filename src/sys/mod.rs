@@ -1,0 +1,59 @@
+//! The only door to libc, and the only `unsafe`: what neither std, mio nor socket2 offers.
+//!
+//! Every function returns owned descriptors, plain numbers or [`io::Error`]; no raw descriptor and
+//! no pointer leaves this module. Each `unsafe` block states the fact that it relies on.
+
+mod clock;
+mod datagrams;
+mod files;
+mod process;
+mod signals;
+mod sockets;
+
+pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
+pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
+pub use files::{
+    PIPE_BUF, allow_blocking, check_folder_of, make_fifo, open_fifo_reader, open_fifo_writer,
+    open_output, reopen_stdout, set_pipe_size, with_umask,
+};
+pub use process::{
+    ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
+};
+pub use signals::{StopSignals, wait_for_signal_or_output};
+pub use sockets::{dropped_datagrams, force_receive_buffer, send_without_waiting};
+
+use std::io;
+
+/// Turns the -1 of a libc call into the error that it left in `errno`.
+fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Tells whether an accept failed for want of a resource of ours or of the machine (descriptors,
+/// memory), so that the connection is still in the backlog and a later accept can succeed
+/// (`man 2 accept`).
+pub fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// Tells whether opening a FIFO for writing failed because no process reads it (`man 7 fifo`).
+pub fn is_no_reader(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENXIO)
+}
+
+/// Tells whether a send failed because the record is longer than the socket can carry whole.
+pub fn is_message_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// Tells whether connecting failed because the path belongs to a live socket of another type.
+pub fn is_other_socket_type(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPROTOTYPE)
+}

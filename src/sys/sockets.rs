@@ -1,0 +1,60 @@
+//! Socket options that socket2 does not have.
+
+use super::cvt;
+use socket2::Socket;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Index of the drop counter in what SO_MEMINFO returns (`SK_MEMINFO_DROPS` in the kernel's
+/// include/uapi/linux/sock_diag.h).
+const MEMINFO_DROPS: usize = 8;
+
+/// How many datagrams the kernel has dropped because this socket's receive buffer was full, since
+/// the socket was made. A counter of 32 bits, which wraps.
+///
+/// # Errors
+/// ENOPROTOOPT before Linux 4.12.
+pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = [0_u32; MEMINFO_DROPS + 1];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` and `length` outlive the call; the kernel writes at most `length` bytes of u32
+    // (`sk_getsockopt` in net/core/sock.c).
+    cvt(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(info[MEMINFO_DROPS])
+}
+
+/// Sets a socket's receive buffer above `net.core.rmem_max` (SO_RCVBUFFORCE, `man 7 socket`).
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN.
+pub fn force_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: `bytes` outlives the call, which reads one int from it.
+    cvt(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as libc::socklen_t,
+        )
+    })?;
+    Ok(())
+}
+
+/// Sends what fits and fails with `WouldBlock` when nothing does, whatever the descriptor's own
+/// mode; a peer that is gone gives EPIPE and no signal.
+///
+/// # Errors
+/// What `man 2 send` lists.
+pub fn send_without_waiting(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+}

@@ -1,0 +1,99 @@
+//! The datagram shape: each message is whole, and holds whole records.
+
+use super::Transport;
+use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
+use crate::framing;
+use crate::sys::{self, DatagramRing};
+use log::debug;
+use socket2::{SockRef, Socket};
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What a datagram costs beyond its bytes, and an error, in bytes of the budget, so that empty ones
+/// end a turn, too.
+const DATAGRAM_COST: usize = 256;
+
+/// A datagram socket.
+#[derive(Debug)]
+pub struct DatagramSource {
+    socket: Socket,
+    ring: DatagramRing,
+    transport: Transport,
+}
+
+impl DatagramSource {
+    pub(super) fn new(socket: Socket, transport: Transport) -> Self {
+        Self {
+            socket,
+            ring: DatagramRing::new(),
+            transport,
+        }
+    }
+
+    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let mut budget = TURN_BYTES_MAX;
+        while budget > 0 {
+            match self.ring.receive(self.socket.as_fd()) {
+                Ok(count) => {
+                    let cost = self.record(count, cx);
+                    // `receive` goes on until it would block or is full.
+                    if count < DatagramRing::CAPACITY && !cx.to_the_end {
+                        return Turn::Drained;
+                    }
+                    budget = budget.saturating_sub(cost);
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    // An error that some earlier datagram caused. It says nothing of those queued.
+                    debug!("{}: {e}", self.transport);
+                    budget = budget.saturating_sub(DATAGRAM_COST);
+                }
+            }
+        }
+        Turn::Unfinished
+    }
+
+    /// Records the lines of the first `count` datagrams in the ring; returns what they cost.
+    fn record(&self, count: usize, cx: &mut TurnContext<'_>) -> usize {
+        cx.recorder.arrived();
+        let mut cost = 0;
+        for index in 0..count {
+            let (bytes, cut) = self.ring.datagram(index);
+            framing::datagram(bytes, cut, cx.record_bytes_max, |frame| {
+                cx.recorder.frame(frame);
+            });
+            cost += bytes.len() + DATAGRAM_COST;
+        }
+        cost
+    }
+
+    /// Makes sends fail with EPIPE from now on, on a Unix socket; what is queued can still be read
+    /// (`unix_dgram_sendmsg` in the kernel's net/unix). UDP knows no such thing.
+    pub(super) fn stop(&self) {
+        if self.transport == Transport::Unixgram {
+            // It cannot fail on an open socket.
+            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
+        }
+    }
+
+    pub(super) fn kernel_drops(&self) -> u64 {
+        if self.transport != Transport::Udp {
+            return 0; // a full Unix datagram queue makes its senders wait
+        }
+        match sys::dropped_datagrams(self.socket.as_fd()) {
+            Ok(drops) => drops.into(),
+            Err(e) => {
+                log::warn!("cannot read the kernel's count of dropped datagrams: {e}");
+                0
+            }
+        }
+    }
+}
+
+impl AsFd for DatagramSource {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

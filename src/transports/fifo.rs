@@ -1,0 +1,157 @@
+//! Named pipes: make, open, reopen when the last writer has left, connect.
+
+use super::reason::Reason;
+use super::source::{self, Turn, TurnContext};
+use super::stream::StreamSource;
+use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use crate::record::Recorder;
+use crate::sys;
+use log::{info, warn};
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where the kernel says how large a pipe may be made.
+const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
+
+/// A FIFO's read end, and the line that its writers have begun. They share one stream.
+#[derive(Debug)]
+pub struct FifoSource {
+    stream: StreamSource<File>,
+    path: PathBuf,
+}
+
+/// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
+/// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
+pub(super) fn open(path: &Path, options: &BindOptions) -> Result<FifoSource, Reason> {
+    match sys::make_fifo(path, options.mode.unwrap_or(DEFAULT_MODE)) {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            refuse_unless_free(path)?;
+            if let Some(mode) = options.mode {
+                fs::set_permissions(path, Permissions::from_mode(mode))?;
+            }
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let reader = sys::open_fifo_reader(path)?;
+    // Looked at again: what we opened decides, not what stood there a moment ago.
+    if !is_fifo(&reader)? {
+        return Err(not_a_fifo());
+    }
+    set_pipe_size(&reader, options.buffer);
+    Ok(FifoSource {
+        stream: StreamSource::new(reader, options.record_bytes_max),
+        path: path.to_owned(),
+    })
+}
+
+/// Tells whether [`open`] would succeed.
+pub(super) fn check(path: &Path) -> Result<(), Reason> {
+    match path.symlink_metadata() {
+        Ok(_) => refuse_unless_free(path),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(path)?),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Refuses a path that is not a FIFO, and a FIFO that another process reads: the two would each get
+/// some of the records.
+fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return Err(Reason::new(
+            "the path is a regular file (a shell's '>' makes one when no FIFO is there)",
+        )
+        .advise("remove it and start again"));
+    }
+    if !kind.is_fifo() {
+        return Err(not_a_fifo());
+    }
+    match sys::open_fifo_writer(path) {
+        Ok(_) => Err(Reason::in_use()),
+        Err(e) if sys::is_no_reader(&e) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn not_a_fifo() -> Reason {
+    Reason::new("the path exists and is not a FIFO").advise("remove it or choose another path")
+}
+
+fn is_fifo(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.file_type().is_fifo())
+}
+
+/// Sets the pipe's capacity; what cannot be had is said and done without.
+fn set_pipe_size(reader: &File, buffer: BufferSize) {
+    let bytes = match buffer {
+        BufferSize::Default => return,
+        BufferSize::Bytes(bytes) => bytes,
+        BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
+            Ok(Ok(bytes)) => bytes,
+            _ => return,
+        },
+    };
+    match sys::set_pipe_size(reader.as_fd(), bytes) {
+        Ok(got) => info!("fifo: pipe of {got} bytes (asked for {bytes})"),
+        Err(e) => warn!(
+            "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
+             choose a smaller --buffer or raise fs.pipe-max-size"
+        ),
+    }
+}
+
+impl FifoSource {
+    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        match self.stream.turn(cx) {
+            Turn::Closed if !cx.stopping => {
+                if let Err(e) = self.reopen(cx) {
+                    // The old read end serves as well: the next writer's data is an edge like any
+                    // other. It only reports a hang-up that is over.
+                    warn!("fifo={}: cannot open it anew: {e}", self.path.display());
+                }
+                // Not read again in this turn: without a writer, a read returns 0 at once.
+                Turn::Drained
+            }
+            turn => turn,
+        }
+    }
+
+    /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
+    ///
+    /// The new one is opened and registered before the old one is closed. So there is no moment
+    /// without a reader: no writer meets ENXIO, EPIPE or a wait in `open`, and what is written
+    /// meanwhile stays in the pipe, which the kernel empties when its last end is closed.
+    fn reopen(&mut self, cx: &TurnContext<'_>) -> io::Result<()> {
+        let reader = sys::open_fifo_reader(&self.path)?;
+        if !is_fifo(&reader)? {
+            return Err(io::Error::other("the path is not a FIFO any more"));
+        }
+        source::register(cx.registry, reader.as_fd(), cx.token)?;
+        self.stream.replace_reader(reader);
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        self.stream.finish(recorder);
+    }
+}
+
+impl AsFd for FifoSource {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// Opens the FIFO for writing, if a daemon reads it, and waits from then on when it is full.
+pub(super) fn connect(path: &Path) -> io::Result<OwnedFd> {
+    let writer = sys::open_fifo_writer(path)?;
+    if !is_fifo(&writer)? {
+        return Err(io::Error::other("the path is not a FIFO"));
+    }
+    sys::allow_blocking(&writer)?;
+    Ok(writer.into())
+}

@@ -1,0 +1,141 @@
+//! The five mechanisms, for the daemon that reads and the producer that writes.
+//!
+//! One file per mechanism holds what is particular to it: create, accept, connect, clean up. From a
+//! descriptor on there are only two shapes, [`stream`] and [`datagram`]. Nothing here knows where
+//! records go.
+
+mod datagram;
+mod endpoint;
+mod fifo;
+mod listener;
+mod reason;
+mod source;
+mod stream;
+mod tcp;
+mod udp;
+mod unix_path;
+mod unixgram;
+mod unixsock;
+
+pub use endpoint::{Endpoint, Transport};
+pub use source::{Obstacle, Source, Turn, TurnContext};
+pub use unix_path::{OwnedPath, UnixAddress};
+
+use crate::error::Error;
+use crate::sys;
+use reason::Reason;
+use socket2::Type;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// How large the kernel's buffer of a pipe or a UDP socket shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferSize {
+    /// As the kernel makes it.
+    Default,
+    /// The largest that the kernel allows: 1 MiB of pipe and 4 MiB of UDP on most machines.
+    Max,
+    /// This many bytes.
+    Bytes(usize),
+}
+
+/// What the user chose for all endpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct BindOptions {
+    /// Permissions of the paths that we make; `None`: [`DEFAULT_MODE`], and a FIFO that is there
+    /// already keeps its own.
+    pub mode: Option<u32>,
+    /// Size of pipes and UDP receive buffers.
+    pub buffer: BufferSize,
+    /// Longest record, in bytes without the newline.
+    pub record_bytes_max: usize,
+}
+
+/// Backlog of a listening socket: the kernel takes `net.core.somaxconn` for anything above
+/// (`man 2 listen`).
+const BACKLOG: i32 = i32::MAX;
+
+/// Permissions of sockets and FIFOs unless told otherwise: the owner and the group.
+pub const DEFAULT_MODE: u32 = 0o660;
+
+/// An endpoint that is ready for the first client.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where the reactor reads.
+    pub source: Source,
+    /// The endpoint with the address that it got.
+    pub endpoint: Endpoint,
+    /// The socket's path, which is removed when this is dropped.
+    pub path: Option<OwnedPath>,
+}
+
+/// Makes an endpoint ready for clients.
+///
+/// # Errors
+/// When the address is in use or cannot be had.
+pub fn bind(endpoint: &Endpoint, options: &BindOptions) -> Result<Bound, Error> {
+    let mode = options.mode.unwrap_or(DEFAULT_MODE);
+    let bound = |source, endpoint, path| Bound {
+        source,
+        endpoint,
+        path,
+    };
+    let result = match endpoint {
+        Endpoint::Unixsock(address) => unixsock::listen(address, mode)
+            .map(|(listener, path)| bound(listener.into(), endpoint.clone(), path)),
+        Endpoint::Unixgram(address) => unixgram::bind(address, mode)
+            .map(|(source, path)| bound(source.into(), endpoint.clone(), path)),
+        Endpoint::Tcp(address) => tcp::listen(*address)
+            .map(|(listener, address)| bound(listener.into(), Endpoint::Tcp(address), None)),
+        Endpoint::Udp(address) => udp::bind(*address, options.buffer)
+            .map(|(source, address)| bound(source.into(), Endpoint::Udp(address), None)),
+        Endpoint::Fifo(path) => {
+            fifo::open(path, options).map(|fifo| bound(fifo.into(), endpoint.clone(), None))
+        }
+    };
+    result.map_err(|reason| reason.of("bind", endpoint))
+}
+
+/// Tells whether [`bind`] would succeed, and creates nothing.
+///
+/// # Errors
+/// As [`bind`].
+pub fn check(endpoint: &Endpoint) -> Result<(), Error> {
+    let result = match endpoint {
+        Endpoint::Unixsock(address) => unix_path::check(Type::STREAM, address),
+        Endpoint::Unixgram(address) => unix_path::check(Type::DGRAM, address),
+        // A bound port leaves nothing behind when it is closed.
+        Endpoint::Tcp(address) => tcp::listen(*address).map(drop),
+        Endpoint::Udp(address) => udp::socket(*address).map(drop).map_err(Reason::from),
+        Endpoint::Fifo(path) => fifo::check(path),
+    };
+    result.map_err(|reason| reason.of("bind", endpoint))
+}
+
+/// Connects a producer; what is written to the descriptor blocks until the transport takes it.
+///
+/// # Errors
+/// When no daemon listens there (not noticed for UDP before something is sent), and what
+/// `man 2 connect` and `man 2 open` list.
+pub fn connect(endpoint: &Endpoint, nagle: bool) -> io::Result<OwnedFd> {
+    match endpoint {
+        Endpoint::Unixsock(address) => unix_path::connect(Type::STREAM, address),
+        Endpoint::Unixgram(address) => unix_path::connect(Type::DGRAM, address),
+        Endpoint::Tcp(address) => tcp::connect(*address, nagle),
+        Endpoint::Udp(address) => udp::connect(*address),
+        Endpoint::Fifo(path) => fifo::connect(path),
+    }
+}
+
+/// The longest record, newline included, that this transport carries whole; `None` when only the
+/// socket knows.
+pub fn record_bytes_max(transport: Transport) -> Option<usize> {
+    match transport {
+        Transport::Unixsock | Transport::Tcp => Some(usize::MAX),
+        // The sender's buffer decides (`man 7 unix`, SO_SNDBUF).
+        Transport::Unixgram => None,
+        Transport::Udp => Some(udp::PAYLOAD_BYTES_MAX),
+        // More could interleave with another writer's (`man 7 pipe`).
+        Transport::Fifo => Some(sys::PIPE_BUF),
+    }
+}

@@ -1,0 +1,161 @@
+//! What a token of the event loop stands for, and one turn of it.
+
+use super::datagram::DatagramSource;
+use super::fifo::FifoSource;
+use super::listener::Listener;
+use super::stream::Connection;
+use crate::record::Recorder;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Bytes that one source may read in a turn, so that a fast producer does not starve the others.
+pub(super) const TURN_BYTES_MAX: usize = 256 << 10;
+
+/// How one source's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The kernel holds nothing more for now; it will report when it does.
+    Drained,
+    /// The budget ran out first. The kernel stays silent, so we must come back.
+    Unfinished,
+    /// Nothing more will come; forget the source.
+    Closed,
+    /// Connections wait that cannot be accepted before something of ours is closed.
+    Parked(Obstacle),
+}
+
+/// What keeps a listener from accepting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Our own limit of connections.
+    ConnectionLimit,
+    /// The system's want of descriptors or memory.
+    System,
+}
+
+/// What a source may use in its turn.
+#[derive(Debug)]
+pub struct TurnContext<'a> {
+    /// Where it registers a descriptor that replaces its own.
+    pub registry: &'a Registry,
+    /// Under which token.
+    pub token: Token,
+    /// Room to read into.
+    pub scratch: &'a mut [u8],
+    /// Where its records go.
+    pub recorder: Recorder<'a>,
+    /// Where it puts connections that it has accepted.
+    pub accepted: &'a mut Vec<Source>,
+    /// How many it may put there.
+    pub room: usize,
+    /// Longest record, in bytes without the newline.
+    pub record_bytes_max: usize,
+    /// Whether to read until the kernel says that there is nothing more. Otherwise a short read is
+    /// taken as saying so, as epoll(7) allows for streams.
+    pub to_the_end: bool,
+    /// Whether this is the last turn or near it: what ends now is not opened again.
+    pub stopping: bool,
+}
+
+/// What a token stands for.
+#[derive(Debug)]
+pub enum Source {
+    /// Accepts connections.
+    Listener(Listener),
+    /// One client of a stream socket.
+    Connection(Connection),
+    /// A datagram socket.
+    Datagrams(DatagramSource),
+    /// A FIFO, with all its writers.
+    Fifo(FifoSource),
+}
+
+impl Source {
+    /// Registers it for reading.
+    ///
+    /// # Errors
+    /// What `man 2 epoll_ctl` lists.
+    pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        register(registry, self.as_fd(), token)
+    }
+
+    /// Reads what there is, within the budget.
+    pub fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        match self {
+            Self::Listener(listener) => listener.turn(cx),
+            Self::Connection(connection) => connection.turn(cx),
+            Self::Datagrams(datagrams) => datagrams.turn(cx),
+            Self::Fifo(fifo) => fifo.turn(cx),
+        }
+    }
+
+    /// Lets no more in, where the mechanism knows how to; what is queued can still be read.
+    pub fn stop(&self) {
+        match self {
+            Self::Listener(listener) => listener.stop(),
+            Self::Connection(connection) => connection.stop(),
+            Self::Datagrams(datagrams) => datagrams.stop(),
+            // Writers learn of it when the last read end is closed.
+            Self::Fifo(_) => {}
+        }
+    }
+
+    /// Ends the input where it stands: an unfinished line becomes a record.
+    pub fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        match self {
+            Self::Connection(connection) => connection.finish(recorder),
+            Self::Fifo(fifo) => fifo.finish(recorder),
+            Self::Listener(_) | Self::Datagrams(_) => {}
+        }
+    }
+
+    /// Datagrams that the kernel has dropped since the socket was bound.
+    pub fn kernel_drops(&self) -> u64 {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.kernel_drops(),
+            Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => 0,
+        }
+    }
+
+    /// Tells whether it is one of those that the connection limit counts.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Connection(_))
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Listener(listener) => listener.as_fd(),
+            Self::Connection(connection) => connection.as_fd(),
+            Self::Datagrams(datagrams) => datagrams.as_fd(),
+            Self::Fifo(fifo) => fifo.as_fd(),
+        }
+    }
+}
+
+impl From<Listener> for Source {
+    fn from(listener: Listener) -> Self {
+        Self::Listener(listener)
+    }
+}
+
+impl From<DatagramSource> for Source {
+    fn from(datagrams: DatagramSource) -> Self {
+        Self::Datagrams(datagrams)
+    }
+}
+
+impl From<FifoSource> for Source {
+    fn from(fifo: FifoSource) -> Self {
+        Self::Fifo(fifo)
+    }
+}
+
+/// Registers a descriptor for reading. It leaves the event loop when it is closed, since we never
+/// duplicate one (`man 7 epoll`).
+pub(super) fn register(registry: &Registry, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
+}

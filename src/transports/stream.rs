@@ -1,0 +1,217 @@
+//! The stream shape: bytes without boundaries, which newlines cut into records.
+
+use super::Transport;
+use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
+use crate::framing::LineFramer;
+use crate::record::Recorder;
+use log::debug;
+use socket2::SockRef;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What a read costs at least, in bytes of the budget: a sender that trickles has its turn ended,
+/// too.
+const READ_COST: usize = 4096;
+
+/// A stream and the line that it has begun.
+#[derive(Debug)]
+pub(super) struct StreamSource<R> {
+    reader: R,
+    framer: LineFramer,
+}
+
+impl<R: Read> StreamSource<R> {
+    pub(super) fn new(reader: R, record_bytes_max: usize) -> Self {
+        Self {
+            reader,
+            framer: LineFramer::new(record_bytes_max),
+        }
+    }
+
+    /// Reads within the budget. At the end of the input or at an error of the connection the
+    /// unfinished line becomes a record, and the turn ends with `Closed`.
+    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let mut budget = TURN_BYTES_MAX;
+        while budget > 0 {
+            match self.reader.read(cx.scratch) {
+                Ok(0) => return self.close(cx),
+                Ok(bytes) => {
+                    cx.recorder.arrived();
+                    self.framer
+                        .feed(&cx.scratch[..bytes], |frame| cx.recorder.frame(frame));
+                    // epoll(7), question 9: a stream that gives less than asked for is exhausted.
+                    // A stream that has been hung up has its end still to give.
+                    if bytes < cx.scratch.len() && !cx.to_the_end {
+                        return Turn::Drained;
+                    }
+                    budget = budget.saturating_sub(bytes.max(READ_COST));
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    debug!("a connection ended: {e}");
+                    return self.close(cx);
+                }
+            }
+        }
+        Turn::Unfinished
+    }
+
+    fn close(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        self.finish(&mut cx.recorder);
+        Turn::Closed
+    }
+
+    pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        self.framer.finish(|frame| recorder.frame(frame));
+    }
+
+    /// Goes on with another reader, where no line is begun.
+    pub(super) fn replace_reader(&mut self, reader: R) {
+        self.reader = reader;
+    }
+}
+
+impl<R: AsFd> AsFd for StreamSource<R> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// One client of a stream socket.
+#[derive(Debug)]
+pub struct Connection {
+    /// A `File`, since from here on a socket is a descriptor to be read like any other.
+    stream: StreamSource<File>,
+    transport: Transport,
+}
+
+impl Connection {
+    pub(super) fn new(socket: OwnedFd, transport: Transport, record_bytes_max: usize) -> Self {
+        Self {
+            stream: StreamSource::new(File::from(socket), record_bytes_max),
+            transport,
+        }
+    }
+
+    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        self.stream.turn(cx)
+    }
+
+    pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        self.stream.finish(recorder);
+    }
+
+    /// Makes the peer's sends fail, where the kernel knows how to.
+    ///
+    /// On a Unix socket they fail with EPIPE from now on, and what was sent can still be read
+    /// (`unix_stream_sendmsg` looks at the receiver's shutdown under the lock under which it
+    /// queues). On TCP there is no such thing: what arrives after is acknowledged and lost.
+    pub(super) fn stop(&self) {
+        if self.transport == Transport::Unixsock {
+            // It fails only when the peer is gone already.
+            let _ = SockRef::from(&self.stream).shutdown(Shutdown::Read);
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Tally;
+    use crate::record::Clock;
+    use mio::{Poll, Token};
+    use std::collections::VecDeque;
+    use std::io;
+
+    /// A reader that stands in for the kernel: what each read returns, in order.
+    struct Script(VecDeque<Result<Vec<u8>, ErrorKind>>);
+
+    impl Read for Script {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.0.pop_front().expect("a read too many")?;
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    const SCRATCH: usize = 8;
+
+    /// Gives one turn to a stream that answers as scripted; returns how it ended, the lines written
+    /// and how many answers were left.
+    fn turn(answers: Vec<Result<&str, ErrorKind>>, to_the_end: bool) -> (Turn, String, usize) {
+        let script = answers
+            .into_iter()
+            .map(|r| r.map(|s| s.as_bytes().to_vec()));
+        let mut stream = StreamSource::new(Script(script.collect()), 1024);
+        let (mut out, mut tally) = (Vec::new(), Tally::default());
+        let poll = Poll::new().unwrap();
+        let mut cx = TurnContext {
+            registry: poll.registry(),
+            token: Token(0),
+            scratch: &mut [0; SCRATCH],
+            recorder: Recorder {
+                source: "tcp",
+                stamping: false,
+                stamp: None,
+                clock: Clock::SYSTEM,
+                out: &mut out,
+                tally: &mut tally,
+            },
+            accepted: &mut Vec::new(),
+            room: 0,
+            record_bytes_max: 1024,
+            to_the_end,
+            stopping: false,
+        };
+        let end = stream.turn(&mut cx);
+        let left = stream.reader.0.len();
+        (end, String::from_utf8(out).unwrap(), left)
+    }
+
+    #[test]
+    fn a_short_read_ends_the_turn_and_a_full_one_does_not() {
+        let (end, lines, left) = turn(vec![Ok("{}\n{\"a\":"), Ok("1}\n"), Ok("{}\n")], false);
+        assert_eq!((end, &*lines, left), (Turn::Drained, "{}\n{\"a\":1}\n", 1));
+    }
+
+    #[test]
+    fn after_a_hang_up_a_short_read_is_not_the_end() {
+        let (end, lines, left) = turn(vec![Ok("{}\n"), Ok("{}\n{}"), Ok("")], true);
+        assert_eq!((end, &*lines, left), (Turn::Closed, "{}\n{}\n{}\n", 0));
+    }
+
+    #[test]
+    fn an_interrupted_read_is_repeated_and_a_failed_one_ends_the_stream() {
+        let (end, lines, left) = turn(
+            vec![
+                Err(ErrorKind::Interrupted),
+                Ok("{}\n{}"),
+                Err(ErrorKind::ConnectionReset),
+            ],
+            true,
+        );
+        assert_eq!((end, &*lines, left), (Turn::Closed, "{}\n{}\n", 0));
+    }
+
+    #[test]
+    fn nothing_to_read_is_the_end_of_the_turn_and_not_of_the_stream() {
+        let (end, lines, _) = turn(vec![Ok("{}\n{}"), Err(ErrorKind::WouldBlock)], true);
+        assert_eq!((end, &*lines), (Turn::Drained, "{}\n"));
+    }
+
+    #[test]
+    fn a_stream_that_never_ends_has_its_turn_ended() {
+        let (end, _, left) = turn(vec![Ok("{}\n"); 100], true);
+        assert_eq!(end, Turn::Unfinished);
+        assert_eq!(left, 100 - TURN_BYTES_MAX / READ_COST);
+    }
+}

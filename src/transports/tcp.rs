@@ -1,0 +1,41 @@
+//! TCP: listen, accept, connect.
+
+use super::BACKLOG;
+use super::listener::{Listener, ListeningSocket};
+use super::reason::Reason;
+use mio::net::TcpListener;
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{self, SocketAddr};
+use std::os::fd::OwnedFd;
+
+pub(super) fn listen(address: SocketAddr) -> Result<(Listener, SocketAddr), Reason> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        None,
+    )?;
+    // Connections of an earlier daemon may linger in TIME_WAIT; on Linux this does not let two
+    // processes listen on one port (`man 7 socket`).
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let socket = net::TcpListener::from(OwnedFd::from(socket));
+    let address = socket.local_addr()?;
+    let socket = TcpListener::from_std(socket);
+    Ok((Listener::new(ListeningSocket::Tcp(socket)), address))
+}
+
+pub(super) fn accept(listener: &TcpListener) -> io::Result<OwnedFd> {
+    let (socket, _) = listener.accept()?;
+    Ok(OwnedFd::from(net::TcpStream::from(socket)))
+}
+
+pub(super) fn connect(address: SocketAddr, nagle: bool) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if !nagle {
+        socket.set_tcp_nodelay(true)?;
+    }
+    socket.connect(&address.into())?;
+    Ok(socket.into())
+}

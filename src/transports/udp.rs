@@ -1,0 +1,69 @@
+//! UDP: bind with a large receive buffer, connect.
+
+use super::datagram::DatagramSource;
+use super::reason::Reason;
+use super::{BufferSize, Transport};
+use crate::sys;
+use log::{info, warn};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The largest payload: 65,535 bytes of IP packet less 20 of IP header and 8 of UDP header.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 65_507;
+
+/// The receive buffer that `--buffer max` asks for.
+const RECEIVE_BUFFER_MAX: usize = 4 << 20;
+
+pub(super) fn bind(
+    address: SocketAddr,
+    buffer: BufferSize,
+) -> Result<(DatagramSource, SocketAddr), Reason> {
+    let socket = socket(address)?;
+    match buffer {
+        BufferSize::Default => {}
+        BufferSize::Max => set_receive_buffer(&socket, RECEIVE_BUFFER_MAX)?,
+        BufferSize::Bytes(bytes) => set_receive_buffer(&socket, bytes)?,
+    }
+    let Some(address) = socket.local_addr()?.as_socket() else {
+        return Err(Reason::new("the kernel gave it no address"));
+    };
+    Ok((DatagramSource::new(socket, Transport::Udp), address))
+}
+
+/// A socket bound to this address. Without SO_REUSEADDR, which would let another process share the
+/// port and take our datagrams.
+pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM.nonblocking(),
+        None,
+    )?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Asks for a receive buffer of so many bytes, above the system's limit if we may.
+fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+    if sys::force_receive_buffer(socket.as_fd(), bytes).is_err() {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    // The kernel doubles what is asked for, to make room for its own bookkeeping, and reports that
+    // (`man 7 socket`).
+    let got = socket.recv_buffer_size()? / 2;
+    info!("udp: receive buffer of {got} bytes (asked for {bytes})");
+    if got < bytes {
+        warn!(
+            "udp: the receive buffer is {got} bytes instead of {bytes}, so bursts are lost sooner; \
+             raise net.core.rmem_max to {bytes}"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
+}

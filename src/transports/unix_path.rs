@@ -1,0 +1,180 @@
+//! What the two kinds of Unix socket share: addresses, and whose a path is.
+
+use super::reason::Reason;
+use crate::sys;
+use log::info;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::fs::{Metadata, remove_file, symlink_metadata};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Longest path or abstract name: `sun_path` has 108 bytes, one of which is the NUL after a path or
+/// before a name (`man 7 unix`).
+const ADDRESS_BYTES_MAX: usize = 107;
+
+/// Where a Unix socket is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnixAddress {
+    /// A path in the file system.
+    Path(PathBuf),
+    /// A name in the abstract namespace of Linux, which has no permissions and leaves no file.
+    Abstract(String),
+}
+
+impl UnixAddress {
+    /// The address in the form that the kernel takes.
+    pub(super) fn to_sock_addr(&self) -> io::Result<SockAddr> {
+        match self {
+            Self::Path(path) => SockAddr::unix(path),
+            // Linux takes a leading NUL for the mark of an abstract name.
+            Self::Abstract(name) => SockAddr::unix(format!("\0{name}")),
+        }
+    }
+}
+
+impl FromStr for UnixAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.strip_prefix('@');
+        let bytes = name.unwrap_or(text).len();
+        if bytes > ADDRESS_BYTES_MAX {
+            return Err(format!(
+                "'{text}' has {bytes} bytes, and a Unix socket's address at most {ADDRESS_BYTES_MAX}; use a shorter path"
+            ));
+        }
+        match name {
+            Some("") => Err("'@' names no address".to_owned()),
+            Some(name) => Ok(Self::Abstract(name.to_owned())),
+            None => Ok(Self::Path(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Abstract(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// Removes the socket's path when dropped, if it is still the one that we made.
+#[derive(Debug)]
+pub struct OwnedPath {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OwnedPath {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(&symlink_metadata(path)?),
+        })
+    }
+}
+
+impl Drop for OwnedPath {
+    fn drop(&mut self) {
+        if is_still(&self.path, self.identity) {
+            // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
+            let _ = remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn is_still(path: &Path, who: (u64, u64)) -> bool {
+    symlink_metadata(path).is_ok_and(|metadata| identity(&metadata) == who)
+}
+
+/// Binds a new socket of this type, in place of a stale one if need be.
+///
+/// # Errors
+/// When the path is something else than a socket, or a live one, and what `man 2 bind` lists.
+pub(super) fn bind(
+    kind: Type,
+    address: &UnixAddress,
+    mode: u32,
+) -> Result<(Socket, Option<OwnedPath>), Reason> {
+    let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+    let sock_addr = address.to_sock_addr()?;
+    let UnixAddress::Path(path) = address else {
+        socket.bind(&sock_addr)?;
+        return Ok((socket, None));
+    };
+    // A socket's path gets 0777 less the umask (`unix_bind_bsd` in the kernel's net/unix), so that
+    // this umask gives it its permissions from the first moment on.
+    let bind = || sys::with_umask(0o777 & !mode, || socket.bind(&sock_addr));
+    match bind() {
+        Err(e) if e.kind() == ErrorKind::AddrInUse => {
+            remove_stale(kind, path)?;
+            bind()?;
+        }
+        result => result?,
+    }
+    Ok((socket, Some(OwnedPath::of(path)?)))
+}
+
+/// Tells whether [`bind`] would find the address free, without changing anything.
+///
+/// # Errors
+/// As [`bind`].
+pub(super) fn check(kind: Type, address: &UnixAddress) -> Result<(), Reason> {
+    let UnixAddress::Path(path) = address else {
+        return bind(kind, address, 0).map(drop);
+    };
+    match symlink_metadata(path) {
+        Ok(_) => stale_identity(kind, path).map(drop),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(path)?),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn remove_stale(kind: Type, path: &Path) -> Result<(), Reason> {
+    let stale = stale_identity(kind, path)?;
+    // Looked at again, since another daemon may have removed it and bound its own meanwhile.
+    if is_still(path, stale) {
+        info!(
+            "removing {}: no process listens there any more",
+            path.display()
+        );
+        remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Makes sure that `path` is a socket which nobody has open, and tells which file it is.
+fn stale_identity(kind: Type, path: &Path) -> Result<(u64, u64), Reason> {
+    let metadata = symlink_metadata(path)?;
+    if !metadata.file_type().is_socket() {
+        return Err(Reason::new("the path exists and is not a socket")
+            .advise("remove it or choose another path"));
+    }
+    let probe = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => Ok(identity(&metadata)),
+        // A full backlog or a socket of the other type is alive as well.
+        Ok(()) => Err(Reason::in_use()),
+        Err(e) if e.kind() == ErrorKind::WouldBlock || sys::is_other_socket_type(&e) => {
+            Err(Reason::in_use())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Connects a producer.
+pub(super) fn connect(kind: Type, address: &UnixAddress) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.connect(&address.to_sock_addr()?)?;
+    Ok(socket.into())
+}
