@@ -1,1 +1,19 @@
-//! Black-box tests.
+//! Black-box tests of the two programs and the scripts: real sockets, real FIFOs, real files.
+//!
+//! Each test has a folder and addresses of its own and waits for facts, never for time to pass. A
+//! test that needs what a machine may lack says `skipped` and why; under CI it fails instead.
+
+mod bpftrace;
+mod commands;
+mod delivery;
+mod fifo;
+mod harness;
+mod launch;
+mod limits;
+mod output;
+mod paths;
+mod producer;
+mod quiet;
+mod records;
+mod stop;
+mod tidy;

@@ -1,0 +1,440 @@
+//! Starts daemons and producers, and looks at what they wrote.
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const TRANSPORTS: [&str; 5] = ["unixsock", "tcp", "unixgram", "udp", "fifo"];
+
+/// Longest wait for a fact that is sure to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn aggregator() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_aggregator"))
+}
+
+pub fn producer() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_producer"))
+}
+
+/// Waits until `fact` holds.
+#[track_caller]
+pub fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether the test may be left out here, for this reason. Never under CI.
+#[track_caller]
+pub fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "must not be skipped under CI: {reason}"
+    );
+    println!("skipped: {reason}");
+}
+
+pub fn has_program(name: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", "command -v \"$0\"", name])
+        .output();
+    found.is_ok_and(|output| output.status.success())
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(status.unwrap().success(), "kill -s {name} {pid}");
+}
+
+/// A private folder with the addresses of each transport in it.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::Builder::new().prefix("agg-").tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The argument of `--ipc` for this transport.
+    pub fn endpoint(&self, transport: &str) -> String {
+        match transport {
+            "tcp" | "udp" => format!("{transport}=127.0.0.1:0"),
+            _ => format!("{transport}={}", self.path(transport).display()),
+        }
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// How to start a daemon.
+pub struct Setup<'a> {
+    pub folder: &'a Folder,
+    pub transports: Vec<String>,
+    pub args: Vec<String>,
+    /// A program to run it with: strace and its options, for example.
+    pub wrapper: Vec<String>,
+}
+
+impl<'a> Setup<'a> {
+    pub fn new(folder: &'a Folder, transports: &[&str]) -> Self {
+        Self {
+            folder,
+            transports: transports.iter().map(ToString::to_string).collect(),
+            args: Vec::new(),
+            wrapper: Vec::new(),
+        }
+    }
+
+    pub fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn wrapper<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper
+            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    fn command(&self, output: &Path) -> Command {
+        let mut command = match self.wrapper.split_first() {
+            None => aggregator(),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(aggregator().get_program());
+                command
+            }
+        };
+        for transport in &self.transports {
+            command.args(["--ipc", &self.folder.endpoint(transport)]);
+        }
+        command.arg("--output").arg(output).args(&self.args);
+        command
+    }
+
+    /// Starts it, and returns when it is ready.
+    pub fn start(self) -> Daemon {
+        let output = self.folder.path("records.jsonl");
+        let errors = self.folder.path("stderr");
+        let mut child = self
+            .command(&output)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors).unwrap())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Ok(ready) = serde_json::from_str::<Value>(&line) else {
+            let errors = fs::read_to_string(&errors).unwrap();
+            panic!("no ready line but {line:?}; standard error:\n{errors}");
+        };
+        assert_eq!(ready["ready"], true, "{ready}");
+        let endpoints = ready["endpoints"].as_array().unwrap();
+        Daemon {
+            child,
+            pid: u32::try_from(ready["pid"].as_u64().unwrap()).unwrap(),
+            stdout,
+            errors,
+            output,
+            endpoints: endpoints
+                .iter()
+                .map(|endpoint| endpoint.as_str().unwrap().to_owned())
+                .collect(),
+        }
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    child: Child,
+    pub pid: u32,
+    stdout: BufReader<ChildStdout>,
+    errors: PathBuf,
+    pub output: PathBuf,
+    /// With the real addresses.
+    pub endpoints: Vec<String>,
+}
+
+/// What a daemon left.
+pub struct Stopped {
+    pub status: ExitStatus,
+    pub summary: Value,
+    pub stderr: String,
+    pub lines: Vec<String>,
+}
+
+impl Daemon {
+    /// The endpoint of this transport.
+    pub fn endpoint(&self, transport: &str) -> &str {
+        let begin = format!("{transport}=");
+        let found = self.endpoints.iter().find(|e| e.starts_with(&begin));
+        found.unwrap_or_else(|| panic!("{:?} has no {transport}", self.endpoints))
+    }
+
+    /// The address of this transport.
+    pub fn address(&self, transport: &str) -> &str {
+        self.endpoint(transport).split_once('=').unwrap().1
+    }
+
+    pub fn connect(&self, transport: &str) -> Client {
+        Client::connect(transport, self.address(transport))
+    }
+
+    pub fn lines_written(&self) -> usize {
+        let bytes = fs::read(&self.output).unwrap();
+        bytes.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    #[track_caller]
+    pub fn wait_for_lines(&self, count: usize) {
+        wait_for(&format!("{count} lines"), || self.lines_written() >= count);
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+
+    /// The value of a line of /proc/PID/status.
+    pub fn status_line(&self, key: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_once(':').unwrap().1.trim().to_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap()
+    }
+
+    /// With strace as its wrapper: waits until it makes no more calls, and returns how many it has
+    /// made and how many more it makes in that time.
+    pub fn calls_while_idle(&self, trace: &Path, time: Duration) -> (usize, usize) {
+        let calls = || fs::read_to_string(trace).unwrap().lines().count();
+        wait_for("sleep", || {
+            let before = calls();
+            std::thread::sleep(Duration::from_millis(200));
+            calls() == before
+        });
+        let before = calls();
+        std::thread::sleep(time);
+        (before, calls() - before)
+    }
+
+    /// Stops it with SIGTERM and expects that all went well.
+    #[track_caller]
+    pub fn stop(self) -> Stopped {
+        self.signal("TERM");
+        let stopped = self.wait();
+        assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+        stopped
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn wait(mut self) -> Stopped {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        let stderr = fs::read_to_string(&self.errors).unwrap();
+        let summary: Value = serde_json::from_str(&rest)
+            .unwrap_or_else(|e| panic!("{e} in summary {rest:?}; standard error:\n{stderr}"));
+        assert_eq!(summary["summary"], true);
+        let lines = read_lines(&self.output);
+        if self.output.metadata().unwrap().is_file() {
+            let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+            let (records, all_bytes) = (&summary["records"], &summary["bytes"]);
+            assert_eq!(records, lines.len(), "the summary's records; {stderr}");
+            assert_eq!(all_bytes, bytes, "the summary's bytes; {stderr}");
+        }
+        Stopped {
+            status,
+            summary,
+            stderr,
+            lines,
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ends one that a test has not stopped. With a wrapper, the child is not the daemon.
+        if let Ok(None) = self.child.try_wait() {
+            let _ = Command::new("kill").args(["-s", "KILL", &self.pid.to_string()]).status();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Stopped {
+    /// The records without their timestamps.
+    pub fn records(&self) -> Vec<Value> {
+        let parse = |line: &String| {
+            let mut record: Value = serde_json::from_str(line)
+                .unwrap_or_else(|e| panic!("{e} in the output: {line}"));
+            let object = record.as_object_mut().expect("a JSON object");
+            object.remove("timestamp");
+            record
+        };
+        self.lines.iter().map(parse).collect()
+    }
+
+    pub fn count(&self, key: &str) -> u64 {
+        self.summary[key].as_u64().unwrap()
+    }
+}
+
+pub fn read_lines(path: &Path) -> Vec<String> {
+    let text = String::from_utf8(fs::read(path).unwrap()).expect("the output is UTF-8");
+    assert!(text.is_empty() || text.ends_with('\n'), "a torn last line");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A hand-made client: it sends what a test says, as the test cuts it.
+pub enum Client {
+    Stream(UnixStream),
+    Tcp(TcpStream),
+    Unixgram(UnixDatagram),
+    Udp(UdpSocket),
+    Fifo(File),
+}
+
+impl Client {
+    pub fn connect(transport: &str, address: &str) -> Self {
+        match transport {
+            "unixsock" => Self::Stream(UnixStream::connect(address).unwrap()),
+            "tcp" => {
+                let stream = TcpStream::connect(address).unwrap();
+                stream.set_nodelay(true).unwrap();
+                Self::Tcp(stream)
+            }
+            "unixgram" => {
+                let socket = UnixDatagram::unbound().unwrap();
+                socket.connect(address).unwrap();
+                Self::Unixgram(socket)
+            }
+            "udp" => {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.connect(address).unwrap();
+                Self::Udp(socket)
+            }
+            "fifo" => Self::Fifo(OpenOptions::new().write(true).open(address).unwrap()),
+            _ => panic!("no transport {transport}"),
+        }
+    }
+
+    /// Sends these bytes, as one datagram where there are datagrams.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Stream(stream) => stream.write_all(bytes),
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Fifo(file) => file.write_all(bytes),
+            Self::Unixgram(socket) => socket.send(bytes).map(|sent| assert_eq!(sent, bytes.len())),
+            Self::Udp(socket) => socket.send(bytes).map(|sent| assert_eq!(sent, bytes.len())),
+        }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes.as_ref()).unwrap();
+    }
+}
+
+/// Runs a command to its end, which must come: a daemon that should have been refused would run for
+/// ever.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    let mut bounded = Command::new("timeout");
+    let seconds = PATIENCE.as_secs().to_string();
+    bounded.arg(seconds).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        bounded.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        bounded.current_dir(folder);
+    }
+    let output = bounded.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert_ne!(output.status.code(), Some(124), "{command:?} did not end");
+    output
+}
+
+/// Runs a command with these bytes as its standard input.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The one line that a program said on standard error.
+#[track_caller]
+pub fn one_line(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1, "not one line: {text}");
+    lines[0].to_owned()
+}
+
+/// Starts a producer that stamps its records.
+pub fn spawn_producer<S: AsRef<OsStr>>(endpoint: &str, args: impl IntoIterator<Item = S>) -> Child {
+    producer()
+        .args(["--ipc", endpoint, "--stamp", "--report"])
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for producers and returns how many records each sent, by pid.
+#[track_caller]
+pub fn sent_by(producers: Vec<Child>) -> HashMap<u64, u64> {
+    let sent = |child: Child| {
+        let pid = u64::from(child.id());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "producer: {}", output.status);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["errors"], 0, "{report}");
+        (pid, report["sent"].as_u64().unwrap())
+    };
+    producers.into_iter().map(sent).collect()
+}
+
+/// The sequence numbers of each producer, in the order of the output.
+pub fn sequences(lines: &[String]) -> HashMap<u64, Vec<u64>> {
+    let mut sequences: HashMap<u64, Vec<u64>> = HashMap::new();
+    for line in lines {
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let number = |key: &str| record[key].as_u64().unwrap();
+        sequences.entry(number("pid")).or_default().push(number("seq"));
+    }
+    sequences
+}
