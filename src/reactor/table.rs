@@ -92,14 +92,15 @@ impl SourceTable {
         }
     }
 
-    /// Notes that every source is to have a turn.
+    /// Notes that every source is to have a turn, the oldest first: of a client that has connected
+    /// anew, what it sent before comes before what it sent after.
     pub(super) fn wake_all(&mut self) {
         self.parked.clear();
-        self.ready.clear();
-        for (token, entry) in &mut self.entries {
+        for entry in self.entries.values_mut() {
             entry.is_ready = true;
-            self.ready.push(*token);
         }
+        self.ready = self.entries.keys().copied().collect();
+        self.ready.sort_unstable();
     }
 
     pub(super) fn has_ready(&self) -> bool {

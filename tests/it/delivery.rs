@@ -3,7 +3,12 @@
 
 use crate::harness::{Daemon, Folder, Setup, TRANSPORTS, sent_by, sequences, spawn_producer};
 
-fn load(daemon: &Daemon, transport: &str, producers: usize, args: &[&str]) -> Vec<std::process::Child> {
+fn load(
+    daemon: &Daemon,
+    transport: &str,
+    producers: usize,
+    args: &[&str],
+) -> Vec<std::process::Child> {
     (0..producers)
         .map(|_| spawn_producer(daemon.endpoint(transport), args))
         .collect()
@@ -14,7 +19,12 @@ fn check(transport: &str, producers: usize, count: u64) {
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &[transport]).start();
     let count_arg = count.to_string();
-    let sent = sent_by(load(&daemon, transport, producers, &["--rate", "0", "--count", &count_arg]));
+    let sent = sent_by(load(
+        &daemon,
+        transport,
+        producers,
+        &["--rate", "0", "--count", &count_arg],
+    ));
     let stopped = daemon.stop();
 
     let all: u64 = sent.values().sum();
@@ -22,7 +32,10 @@ fn check(transport: &str, producers: usize, count: u64) {
     assert_eq!(stopped.count("wrapped"), 0);
     if transport == "udp" {
         check_order(&stopped.lines);
-        assert_eq!(stopped.count("records") + stopped.count("kernel_drops"), all);
+        assert_eq!(
+            stopped.count("records") + stopped.count("kernel_drops"),
+            all
+        );
     } else {
         assert_eq!(stopped.count("kernel_drops"), 0);
         let got = sequences(&stopped.lines);
@@ -93,7 +106,11 @@ fn five_transports_at_once_keep_the_promises_of_each() {
         let number = |key: &str| part[key].as_u64().unwrap();
         assert_eq!(number("records") + number("kernel_drops"), sent, "{part}");
         assert!(*transport == "udp" || number("kernel_drops") == 0, "{part}");
-        let connections = if matches!(*transport, "unixsock" | "tcp") { 3 } else { 0 };
+        let connections = if matches!(*transport, "unixsock" | "tcp") {
+            3
+        } else {
+            0
+        };
         assert_eq!(number("connections"), connections, "{transport}");
     }
 }
@@ -109,10 +126,17 @@ fn paced_records_are_written_at_once_and_the_stamps_tell_when() {
     sent_by(producers);
     let stopped = daemon.stop();
     for record in stopped.records() {
-        let number = |key: &str| record[key].as_u64().unwrap_or_else(|| panic!("{key}: {record}"));
+        let number = |key: &str| {
+            record[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{key}: {record}"))
+        };
         assert!(number("due_ns") <= number("sent_ns"), "{record}");
         assert!(number("sent_ns") < number("_received_mono_ns"), "{record}");
-        assert!(number("_received_ns") > 1_700_000_000_000_000_000, "{record}");
+        assert!(
+            number("_received_ns") > 1_700_000_000_000_000_000,
+            "{record}"
+        );
         assert!(TRANSPORTS.contains(&record["_transport"].as_str().unwrap()));
     }
 }

@@ -27,7 +27,11 @@ fn short_lived_writers_lose_nothing_and_never_meet_a_missing_reader() {
                         break;
                     }
                     // Every other one refuses to wait: with no reader at any moment, it would fail.
-                    let flags = if writer % 2 == 0 { libc_o_nonblock() } else { 0 };
+                    let flags = if writer % 2 == 0 {
+                        libc_o_nonblock()
+                    } else {
+                        0
+                    };
                     let mut fifo = OpenOptions::new()
                         .write(true)
                         .custom_flags(flags)
@@ -66,7 +70,11 @@ fn processes_of_a_shell_come_and_go() {
     let daemon = Setup::new(&folder, &["fifo"]).start();
     let path = daemon.address("fifo");
     let script = "for i in $(seq 50); do echo \"hello $i\" > \"$0\" & done; wait";
-    assert!(run(Command::new("sh").args(["-c", script, path])).status.success());
+    assert!(
+        run(Command::new("sh").args(["-c", script, path]))
+            .status
+            .success()
+    );
     let stopped = daemon.stop();
     assert_eq!(stopped.lines.len(), 50);
     assert!(stopped.records().contains(&json!(
@@ -103,7 +111,9 @@ fn a_fifo_stays_and_serves_the_next_daemon() {
         let daemon = Setup::new(&folder, &["fifo"]).start();
         daemon.connect("fifo").send("{}\n");
         assert_eq!(daemon.stop().count("records"), 1);
-        let kind = fs::symlink_metadata(folder.path("fifo")).unwrap().file_type();
+        let kind = fs::symlink_metadata(folder.path("fifo"))
+            .unwrap()
+            .file_type();
         assert!(kind.is_fifo(), "round {round}");
         fs::remove_file(folder.path("records.jsonl")).unwrap();
     }
@@ -155,11 +165,18 @@ fn a_fifo_that_another_process_reads_is_refused() {
 fn an_existing_fifo_keeps_its_permissions_unless_told_otherwise() {
     let folder = Folder::new();
     let path = folder.path("fifo");
-    assert!(run(Command::new("mkfifo").args(["-m", "0606"]).arg(&path)).status.success());
+    assert!(
+        run(Command::new("mkfifo").args(["-m", "0606"]).arg(&path))
+            .status
+            .success()
+    );
     let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     Setup::new(&folder, &["fifo"]).start().stop();
     assert_eq!(mode(), 0o606);
-    Setup::new(&folder, &["fifo"]).args(["--socket-mode=0622"]).start().stop();
+    Setup::new(&folder, &["fifo"])
+        .args(["--socket-mode=0622"])
+        .start()
+        .stop();
     assert_eq!(mode(), 0o622);
 }
 
@@ -168,7 +185,9 @@ fn the_pipe_is_as_large_as_asked_for() {
     // How much fits before a writer would wait, found with a daemon that has stopped reading.
     let capacity = |buffer: &str| {
         let folder = Folder::new();
-        let daemon = Setup::new(&folder, &["fifo"]).args(["--buffer", buffer]).start();
+        let daemon = Setup::new(&folder, &["fifo"])
+            .args(["--buffer", buffer])
+            .start();
         let mut client = daemon.connect("fifo");
         client.send("{}\n");
         daemon.wait_for_lines(1);
@@ -216,7 +235,13 @@ fn the_hang_up_of_the_last_writer_costs_a_few_calls_and_no_more() {
     let (_, idle) = daemon.calls_while_idle(&trace, Duration::from_secs(1));
     assert_eq!(idle, 0);
     let text = fs::read_to_string(&trace).unwrap();
-    let reads = text.lines().filter(|line| line.starts_with("read(") && line.contains("= 0")).count();
-    assert!(reads <= 4, "{reads} ends of input were read from 3 writers:\n{text}");
+    let reads = text
+        .lines()
+        .filter(|line| line.starts_with("read(") && line.contains("= 0"))
+        .count();
+    assert!(
+        reads <= 4,
+        "{reads} ends of input were read from 3 writers:\n{text}"
+    );
     daemon.stop();
 }

@@ -284,7 +284,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         // Ends one that a test has not stopped. With a wrapper, the child is not the daemon.
         if let Ok(None) = self.child.try_wait() {
-            let _ = Command::new("kill").args(["-s", "KILL", &self.pid.to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-s", "KILL", &self.pid.to_string()])
+                .status();
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -295,8 +297,8 @@ impl Stopped {
     /// The records without their timestamps.
     pub fn records(&self) -> Vec<Value> {
         let parse = |line: &String| {
-            let mut record: Value = serde_json::from_str(line)
-                .unwrap_or_else(|e| panic!("{e} in the output: {line}"));
+            let mut record: Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in the output: {line}"));
             let object = record.as_object_mut().expect("a JSON object");
             object.remove("timestamp");
             record
@@ -370,9 +372,15 @@ impl Client {
 pub fn run(command: &mut Command) -> Output {
     let mut bounded = Command::new("timeout");
     let seconds = PATIENCE.as_secs().to_string();
-    bounded.arg(seconds).arg(command.get_program()).args(command.get_args());
+    bounded
+        .arg(seconds)
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
-        bounded.env(name, value.unwrap_or_default());
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
     }
     if let Some(folder) = command.get_current_dir() {
         bounded.current_dir(folder);
@@ -434,7 +442,10 @@ pub fn sequences(lines: &[String]) -> HashMap<u64, Vec<u64>> {
     for line in lines {
         let record: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let number = |key: &str| record[key].as_u64().unwrap();
-        sequences.entry(number("pid")).or_default().push(number("seq"));
+        sequences
+            .entry(number("pid"))
+            .or_default()
+            .push(number("seq"));
     }
     sequences
 }

@@ -19,11 +19,16 @@ fn check(setup: Setup<'_>, transport: &str, room: std::ops::Range<usize>, reason
         client.send(format!("{{\"client\":{number}}}\n"));
     }
     wait_for("the warning", || daemon.stderr().contains(reason));
-    wait_for("the first clients' records", || room.contains(&daemon.lines_written()));
+    wait_for("the first clients' records", || {
+        room.contains(&daemon.lines_written())
+    });
     let before = cpu_ns(&daemon);
     std::thread::sleep(std::time::Duration::from_millis(1500)); // in which it must not spin
     let spent = cpu_ns(&daemon) - before;
-    assert!(spent < 50_000_000, "{spent} ns of processor time in 1.5 s of waiting");
+    assert!(
+        spent < 50_000_000,
+        "{spent} ns of processor time in 1.5 s of waiting"
+    );
     assert!(room.contains(&daemon.lines_written()));
 
     drop(clients);
@@ -63,8 +68,8 @@ fn without_descriptors_connections_wait_in_the_backlog() {
 #[test]
 fn the_default_limit_leaves_room_for_everything_else() {
     let folder = Folder::new();
-    let setup = Setup::new(&folder, &["unixsock"])
-        .wrapper(["sh", "-c", "ulimit -n 50; exec \"$@\"", "sh"]);
+    let setup =
+        Setup::new(&folder, &["unixsock"]).wrapper(["sh", "-c", "ulimit -n 50; exec \"$@\"", "sh"]);
     check(setup, "unixsock", 25..26, "connection limit");
 }
 

@@ -3,7 +3,6 @@
 //! Each test has a folder and addresses of its own and waits for facts, never for time to pass. A
 //! test that needs what a machine may lack says `skipped` and why; under CI it fails instead.
 
-mod bpftrace;
 mod commands;
 mod delivery;
 mod fifo;

@@ -58,7 +58,11 @@ fn a_live_daemon_is_never_robbed() {
         let folder = Folder::new();
         let daemon = Setup::new(&folder, &[transport]).start();
         let endpoint = daemon.endpoint(transport).to_owned();
-        let other = if transport == "unixsock" { "unixgram" } else { "unixsock" };
+        let other = if transport == "unixsock" {
+            "unixgram"
+        } else {
+            "unixsock"
+        };
         for endpoint in [endpoint.clone(), endpoint.replacen(transport, other, 1)] {
             assert!(refused(&folder, &endpoint).contains("in use by a running process"));
         }
@@ -70,7 +74,8 @@ fn a_live_daemon_is_never_robbed() {
 fn a_socket_whose_backlog_is_full_is_alive() {
     let folder = Folder::new();
     let path = folder.path("unixsock");
-    let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let listener =
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
     let address = socket2::SockAddr::unix(&path).unwrap();
     listener.bind(&address).unwrap();
     listener.listen(0).unwrap();
@@ -129,7 +134,12 @@ fn a_daemon_that_cannot_start_leaves_no_socket() {
     let folder = Folder::new();
     fs::write(folder.path("unixgram"), "precious").unwrap();
     let output = run(aggregator()
-        .args(["--ipc", &folder.endpoint("unixsock"), "--ipc", &folder.endpoint("unixgram")])
+        .args([
+            "--ipc",
+            &folder.endpoint("unixsock"),
+            "--ipc",
+            &folder.endpoint("unixgram"),
+        ])
         .arg("--output")
         .arg(folder.path("records")));
     assert_eq!(output.status.code(), Some(2));
@@ -184,7 +194,12 @@ fn no_path_ever_has_other_permissions() {
 fn abstract_addresses_leave_no_file() {
     let folder = Folder::new();
     let name = format!("log-aggregator-test-{}", std::process::id());
-    let args = ["--ipc", &format!("unixsock=@{name}-s"), "--ipc", &format!("unixgram=@{name}-d")];
+    let args = [
+        "--ipc",
+        &format!("unixsock=@{name}-s"),
+        "--ipc",
+        &format!("unixgram=@{name}-d"),
+    ];
     let daemon = Setup::new(&folder, &[]).args(args).start();
     assert_eq!(daemon.endpoints, [args[1], args[3]]);
     for endpoint in [args[1], args[3]] {
@@ -206,7 +221,11 @@ fn ipv6_works_and_other_machines_are_warned_of_once() {
     daemon.wait_for_lines(1);
     let stopped = daemon.stop();
     assert_eq!(stopped.stderr.lines().count(), 1, "{}", stopped.stderr);
-    assert!(stopped.stderr.contains("neither encrypted nor authenticated"));
+    assert!(
+        stopped
+            .stderr
+            .contains("neither encrypted nor authenticated")
+    );
     assert!(stopped.stderr.contains("udp=0.0.0.0:"));
 }
 
@@ -221,13 +240,23 @@ fn checking_creates_nothing_and_says_what_would_be() {
         for endpoint in endpoints {
             command.args(["--ipc", endpoint]);
         }
-        let output = run(command.args(["--check", "--output"]).arg(folder.path("new")));
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        let output = run(command
+            .args(["--check", "--output"])
+            .arg(folder.path("new")));
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
     };
     let [unixsock, unixgram, fifo] = ["unixsock", "unixgram", "fifo"].map(|t| folder.endpoint(t));
     let new = folder.path("new");
 
-    let (status, said) = check(&[&unixsock, "tcp=127.0.0.1:0", "udp=[::1]:0", "unixsock=@unused"]);
+    let (status, said) = check(&[
+        &unixsock,
+        "tcp=127.0.0.1:0",
+        "udp=[::1]:0",
+        "unixsock=@unused",
+    ]);
     assert_eq!(status, Some(0));
     let want = [
         format!("{unixsock}: ok"),
@@ -241,7 +270,10 @@ fn checking_creates_nothing_and_says_what_would_be() {
     let (status, said) = check(&[&unixgram, &fifo, "unixsock=/nowhere/at/all"]);
     assert_eq!(status, Some(2));
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].ends_with(": in use by a running process"), "{said}");
+    assert!(
+        lines[0].ends_with(": in use by a running process"),
+        "{said}"
+    );
     assert!(lines[1].contains("regular file"), "{said}");
     assert!(lines[2].contains("No such file"), "{said}");
 

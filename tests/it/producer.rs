@@ -1,1 +1,256 @@
-//! tmp
+//! The producer: what it says when there is no daemon, what it refuses, what it relays.
+
+use crate::harness::{
+    Folder, Setup, TRANSPORTS, has_program, one_line, producer, run, run_with_input, skip, wait_for,
+};
+use serde_json::{Value, json};
+use std::fs;
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+
+/// An endpoint where nobody listens.
+fn nobody(folder: &Folder, transport: &str) -> String {
+    match transport {
+        "tcp" => "tcp=127.0.0.1:1".to_owned(),
+        "udp" => {
+            // Bound and closed: a port that was free a moment ago.
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            format!("udp={}", socket.local_addr().unwrap())
+        }
+        _ => folder.endpoint(transport),
+    }
+}
+
+#[test]
+fn without_a_daemon_it_says_what_was_tried_and_how_to_start_one() {
+    let folder = Folder::new();
+    for transport in TRANSPORTS {
+        for count in ["1", "3"] {
+            let endpoint = nobody(&folder, transport);
+            let args = [
+                "--ipc", &endpoint, "--count", count, "--rate", "0", "--report",
+            ];
+            let output = run(producer().args(args));
+            assert_eq!(output.status.code(), Some(2), "{transport}");
+            let line = one_line(&output);
+            assert!(line.contains("no daemon listens there"), "{line}");
+            assert!(
+                line.ends_with(&format!("start one: aggregator --ipc {endpoint}")),
+                "{line}"
+            );
+            if transport == "udp" {
+                let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert_eq!(report["sent"], 0, "{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fifo_without_a_reader_is_no_daemon() {
+    let folder = Folder::new();
+    assert!(
+        run(Command::new("mkfifo").arg(folder.path("fifo")))
+            .status
+            .success()
+    );
+    let output = run(producer().args(["--ipc", &folder.endpoint("fifo")]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(one_line(&output).contains("no daemon listens there"));
+}
+
+#[test]
+fn a_regular_file_is_no_fifo_and_stays_as_it_is() {
+    let folder = Folder::new();
+    fs::write(folder.path("fifo"), "precious").unwrap();
+    let output = run(producer().args(["--ipc", &folder.endpoint("fifo")]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(one_line(&output).contains("not a FIFO"));
+    assert_eq!(fs::read(folder.path("fifo")).unwrap(), b"precious");
+}
+
+#[test]
+fn it_waits_for_a_daemon_as_long_as_it_is_told_to() {
+    for transport in TRANSPORTS {
+        let folder = Folder::new();
+        let endpoint = nobody(&folder, transport);
+        let waiting = producer()
+            .args([
+                "--ipc", &endpoint, "--wait", "60", "--count", "3", "--rate", "0",
+            ])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It has started to wait when it sleeps.
+        wait_for("the producer's sleep", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", waiting.id())).unwrap();
+            stat.contains("(producer) S")
+        });
+        let endpoint = if transport == "tcp" {
+            "udp=127.0.0.1:0".to_owned()
+        } else {
+            endpoint
+        };
+        let daemon = Setup::new(&folder, &[]).args(["--ipc", &endpoint]).start();
+        if transport == "tcp" {
+            // Port 1 stays without a daemon: the wait must not end before it is over.
+            drop(daemon.stop());
+            crate::harness::signal(waiting.id(), "TERM");
+            continue;
+        }
+        let output = waiting.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(daemon.stop().count("records"), 3, "{transport}");
+    }
+    let folder = Folder::new();
+    let output = run(producer().args(["--ipc", &nobody(&folder, "unixsock"), "--wait", "0.05"]));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn each_line_of_standard_input_is_a_record() {
+    let input = b"{\"a\" : 1}\n  text \"x\"\n\n\xff\n[1]\nlast";
+    for transport in TRANSPORTS {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport]).start();
+        let args = ["--stdin", "--report", "--ipc", daemon.endpoint(transport)];
+        let output = run_with_input(producer().args(args), input);
+        assert!(output.status.success());
+        assert!(output.stderr.is_empty());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["sent"], &report["errors"]), (&json!(6), &json!(0)));
+        let stopped = daemon.stop();
+        assert_eq!(stopped.lines[0], "{\"a\" : 1}");
+        let own =
+            |message: &str| json!({"source": "producer", "level": "INFO", "message": message});
+        let mut bad = own("\u{fffd}");
+        bad["raw_base64"] = json!("/w==");
+        let want = [own("  text \"x\""), own(""), bad, own("[1]"), own("last")];
+        assert_eq!(stopped.records()[1..], want);
+        assert_eq!(stopped.count("wrapped"), 0);
+        assert_eq!(report["bytes"], stopped.summary["bytes"]);
+    }
+}
+
+#[test]
+fn a_line_that_cannot_go_whole_is_counted_and_the_rest_goes_on() {
+    for (transport, fits) in [("fifo", 4096), ("udp", 65_507), ("unixgram", 65_507)] {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport])
+            .args(["--max-record", "1000000"])
+            .start();
+        let object = |bytes: usize| format!("{{\"a\":\"{}\"}}\n", "x".repeat(bytes - 9));
+        let far_too_long = object(300_000);
+        let input = [
+            object(fits),
+            far_too_long.clone(),
+            far_too_long,
+            "{}\n".to_owned(),
+        ]
+        .concat();
+        let args = ["--stdin", "--report", "--ipc", daemon.endpoint(transport)];
+        let output = run_with_input(producer().args(args), input.as_bytes());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            one_line(&output).contains("cannot go whole"),
+            "{}",
+            one_line(&output)
+        );
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["sent"], &report["errors"]), (&json!(2), &json!(2)));
+        let stopped = daemon.stop();
+        assert_eq!(
+            stopped.lines,
+            [object(fits).trim_end(), "{}"],
+            "{transport}"
+        );
+    }
+}
+
+#[test]
+fn a_load_whose_records_cannot_go_whole_is_refused() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["fifo", "udp", "unixgram"]).start();
+    for (transport, size) in [("fifo", "4090"), ("udp", "65500"), ("unixgram", "300000")] {
+        let output = run(producer().args(["--ipc", daemon.endpoint(transport), "--size", size]));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(one_line(&output).contains("cannot go whole"));
+    }
+    assert_eq!(daemon.stop().lines.len(), 0);
+}
+
+#[test]
+fn a_daemon_that_goes_is_an_error_and_not_the_producers_death() {
+    for transport in TRANSPORTS {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport]).start();
+        let args = [
+            "--ipc",
+            daemon.endpoint(transport),
+            "--rate",
+            "200",
+            "--duration",
+            "60",
+        ];
+        let running = producer()
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        daemon.wait_for_lines(1);
+        daemon.stop();
+        let output = running.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{transport}");
+        assert!(one_line(&output).contains("cannot send to"), "{transport}");
+    }
+}
+
+#[test]
+fn a_plan_is_kept_and_a_stamped_record_tells_of_it() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"]).start();
+    let args = [
+        "--ipc",
+        daemon.endpoint("unixsock"),
+        "--stamp",
+        "--rate",
+        "200",
+        "--count",
+        "40",
+    ];
+    assert!(run(producer().args(args)).status.success());
+    let records = daemon.stop().records();
+    let number = |record: &Value, key: &str| record[key].as_u64().unwrap();
+    for (seq, record) in records.iter().enumerate() {
+        assert_eq!(number(record, "seq"), seq as u64);
+        let due = number(record, "due_ns") - number(&records[0], "due_ns");
+        assert_eq!(due, seq as u64 * 5_000_000);
+        assert!(number(record, "sent_ns") >= number(record, "due_ns"));
+    }
+}
+
+#[test]
+fn nagle_is_off_unless_asked_for() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["tcp"]).start();
+    for (args, want) in [
+        (&["--count=1"][..], true),
+        (&["--count=1", "--nagle"][..], false),
+    ] {
+        let output = run(Command::new("strace")
+            .args(["-e", "trace=setsockopt"])
+            .arg(producer().get_program())
+            .args(["--ipc", daemon.endpoint("tcp")])
+            .args(args));
+        let trace = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(trace.contains("TCP_NODELAY, [1]"), want, "{trace}");
+    }
+    daemon.stop();
+}

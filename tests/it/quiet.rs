@@ -1,1 +1,136 @@
-//! tmp
+//! Nothing is done that the mechanism does not need: counted, call by call, with strace.
+
+use crate::harness::{Client, Folder, Setup, TRANSPORTS, has_program, producer, run, skip};
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+#[test]
+fn an_idle_daemon_makes_no_call_with_a_thousand_half_lines_in_hand() {
+    const CLIENTS: usize = 1000;
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    if log_aggregator::sys::raise_descriptor_limit().unwrap() < CLIENTS + 100 {
+        return skip("the descriptor limit is below 1,100");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &TRANSPORTS)
+        .wrapper(["strace", "-o", trace.to_str().unwrap()])
+        .start();
+    let mut clients: Vec<Client> = (0..CLIENTS)
+        .map(|number| daemon.connect(if number % 2 == 0 { "unixsock" } else { "tcp" }))
+        .collect();
+    for client in &mut clients {
+        client.send("{}\n{\"half\":");
+    }
+    // A load on the others, and a FIFO whose last writer has left.
+    for transport in ["unixgram", "udp", "fifo"] {
+        let mut client = daemon.connect(transport);
+        for _ in 0..100 {
+            client.send("{}\n");
+        }
+    }
+    daemon.wait_for_lines(CLIENTS + 300);
+    let (before, idle) = daemon.calls_while_idle(&trace, Duration::from_secs(10));
+    assert!(before > CLIENTS, "the trace has only {before} calls");
+    assert_eq!(idle, 0, "{}", fs::read_to_string(&trace).unwrap());
+
+    let stopped = daemon.stop();
+    let unterminated = stopped
+        .records()
+        .iter()
+        .filter(|r| r["unterminated"] == true)
+        .count();
+    assert_eq!(unterminated, CLIENTS);
+    assert_eq!(stopped.lines.len(), CLIENTS + 300 + CLIENTS);
+    drop(clients);
+}
+
+/// Counts by name from the table that `strace -c` prints.
+fn counts(table: &str) -> HashMap<&str, usize> {
+    table
+        .lines()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let calls = words.get(3)?.parse().ok()?;
+            Some((*words.last()?, calls))
+        })
+        .collect()
+}
+
+#[test]
+fn a_producers_life_is_its_writes_its_pacing_and_at_most_40_other_calls() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &TRANSPORTS).start();
+    std::thread::scope(|scope| {
+        for transport in TRANSPORTS {
+            let endpoint = daemon.endpoint(transport);
+            scope.spawn(move || {
+                let output = run(Command::new("strace")
+                    .args(["-c", "-f"])
+                    // cargo sets it for tests, and the loader looks in each of its folders.
+                    .env_remove("LD_LIBRARY_PATH")
+                    .arg(producer().get_program())
+                    .args(["--ipc", endpoint]));
+                let table = String::from_utf8(output.stderr).unwrap();
+                let counts = counts(&table);
+                let [writes, sleeps, total] = ["write", "clock_nanosleep", "total"]
+                    .map(|name| counts.get(name).copied().unwrap_or(0));
+                assert_eq!(writes, 50, "{transport}:\n{table}");
+                // A sleep whose time has passed already is left out.
+                assert!((40..=49).contains(&sleeps), "{transport}:\n{table}");
+                assert!(total - writes - sleeps <= 40, "{transport}:\n{table}");
+            });
+        }
+    });
+    assert_eq!(daemon.stop().count("records"), 250);
+}
+
+#[test]
+fn a_round_is_one_wait_one_read_for_each_source_and_one_write() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["strace", "-o", trace.to_str().unwrap()])
+        .start();
+    let mut clients: Vec<Client> = (0..4).map(|_| daemon.connect("unixsock")).collect();
+    for client in &mut clients {
+        client.send("{}\n");
+    }
+    daemon.wait_for_lines(4);
+    let (before, _) = daemon.calls_while_idle(&trace, Duration::ZERO);
+    // strace is the parent: stopping the daemon stops neither. All four have sent when it goes on.
+    daemon.signal("STOP");
+    crate::harness::wait_for("the stop", || !daemon.status_line("State").starts_with('S'));
+    for client in &mut clients {
+        for _ in 0..100 {
+            client.send("{\"some\":\"record\"}\n");
+        }
+    }
+    daemon.signal("CONT");
+    daemon.wait_for_lines(404);
+    daemon.calls_while_idle(&trace, Duration::ZERO);
+    let text = fs::read_to_string(&trace).unwrap();
+    let calls: Vec<&str> = text
+        .lines()
+        .skip(before)
+        // Not the signals, nor the wait that has not returned yet.
+        .filter(|line| line.contains(") ") && line.contains(" = ") && !line.contains("EINTR"))
+        .map(|line| line.split('(').next().unwrap())
+        .collect();
+    assert_eq!(
+        calls,
+        ["epoll_wait", "read", "read", "read", "read", "write"],
+        "{text}"
+    );
+    daemon.stop();
+}

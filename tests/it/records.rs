@@ -28,7 +28,8 @@ fn wrapped(transport: &str, own: &Value) -> Value {
 
 #[test]
 fn objects_pass_byte_for_byte_and_other_lines_are_wrapped() {
-    let input: &[u8] = b"{\"a\" : 1.0}\n  {\"b\":\"\\u00e4\"}\t\r\n\n \t\n  plain \"text\"\r\n[1]\n\
+    let input: &[u8] =
+        b"{\"a\" : 1.0}\n  {\"b\":\"\\u00e4\"}\t\r\n\n \t\n  plain \"text\"\r\n[1]\n\
         \xff{}\n{\"a\":\"\xff\"}\nnul\0\x1b\n{\"c\":\"\\ud800\"}\n";
     for transport in TRANSPORTS {
         let stopped = sent(transport, &[], &[input]);
@@ -79,7 +80,11 @@ fn an_over_long_line_is_kept_in_part_and_the_next_one_is_intact() {
         let whole = json!({"message": "z".repeat(1024)});
         assert_eq!(
             stopped.records(),
-            [wrapped(transport, &own), json!({}), wrapped(transport, &whole)]
+            [
+                wrapped(transport, &own),
+                json!({}),
+                wrapped(transport, &whole)
+            ]
         );
         assert_eq!(stopped.count("truncated"), 1);
         assert_eq!(stopped.count("wrapped"), 2);
@@ -173,7 +178,10 @@ fn python_and_jq_read_every_line() {
         "\u{20ac}".repeat(500).into(),
     ];
     lines.extend((0..=255).map(|byte| vec![b'x', byte, b'y']));
-    let sent: usize = lines.iter().map(|line| if line.contains(&b'\n') { 2 } else { 1 }).sum();
+    let sent: usize = lines
+        .iter()
+        .map(|line| if line.contains(&b'\n') { 2 } else { 1 })
+        .sum();
     for transport in TRANSPORTS {
         let mut client = daemon.connect(transport);
         for line in &lines {
@@ -190,8 +198,16 @@ fn python_and_jq_read_every_line() {
         print(len(rows))";
     let by_python = run(Command::new("python3").args(["-c", python]).arg(&output));
     let errors = String::from_utf8_lossy(&by_python.stderr);
-    assert_eq!(by_python.stdout, format!("{}\n", stopped.lines.len()).into_bytes(), "{errors}");
+    assert_eq!(
+        by_python.stdout,
+        format!("{}\n", stopped.lines.len()).into_bytes(),
+        "{errors}"
+    );
     let by_jq = run(Command::new("jq").args(["-c", "type"]).arg(&output));
     let errors = String::from_utf8_lossy(&by_jq.stderr);
-    assert_eq!(by_jq.stdout, "\"object\"\n".repeat(stopped.lines.len()).into_bytes(), "{errors}");
+    assert_eq!(
+        by_jq.stdout,
+        "\"object\"\n".repeat(stopped.lines.len()).into_bytes(),
+        "{errors}"
+    );
 }
