@@ -56,14 +56,24 @@ fn split_assignments(words: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// argh explains in several lines, the last of which points to the help.
+/// Makes one line of argh's explanation: it takes several, the last of which points to the help, and
+/// has words of its own around the reason why a value is refused.
 fn wrong_usage(program: &str, explanation: &str) -> Error {
-    let reason: Vec<&str> = explanation
+    let lines: Vec<&str> = explanation
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("Run "))
         .collect();
-    Error::usage("these arguments", reason.join(" ")).advise(format!("see {program} --help"))
+    let reason = lines.join(" ");
+    let refused = reason
+        .strip_prefix("Error parsing option '")
+        .and_then(|rest| rest.split_once("' with value '"))
+        .and_then(|(option, rest)| Some((option, rest.split_once("': ")?.1)));
+    let error = match refused {
+        Some((option, reason)) => Error::usage(option, reason),
+        None => Error::usage("these arguments", reason),
+    };
+    error.advise(format!("see {program} --help"))
 }
 
 /// Runs the body of a program and turns an error into its line and exit status.

@@ -54,7 +54,8 @@ struct Wrapping {
 }
 
 impl Recorder<'_> {
-    /// Notes that bytes have just been read. Costs nothing without stamps.
+    /// Notes that bytes have just been read; to be called before their frames come. Costs nothing
+    /// without stamps.
     pub fn arrived(&mut self) {
         if self.stamping {
             self.stamp = Some((self.clock.stamp)());
@@ -63,6 +64,7 @@ impl Recorder<'_> {
 
     /// Appends what the frame stands for: one line, or none for a blank one.
     pub fn frame(&mut self, frame: Frame<'_>) {
+        debug_assert_eq!(self.stamping, self.stamp.is_some());
         let before = self.out.len();
         match frame {
             Frame::Line(line) => self.line(line, false),

@@ -127,6 +127,8 @@ impl SourceTable {
 
     /// Keeps a listener from turns until one of our descriptors is closed.
     pub(super) fn park(&mut self, token: Token, obstacle: Obstacle) {
+        // It may be parked already: each client that comes meanwhile wakes it for another try.
+        self.parked.retain(|(parked, _)| *parked != token);
         self.parked.push((token, obstacle));
     }
 
@@ -142,5 +144,22 @@ impl SourceTable {
         for (token, _) in std::mem::take(&mut self.parked) {
             self.wake(token, false);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_is_parked_again_and_again_stands_in_the_list_once() {
+        let mut table = SourceTable::new(1);
+        for _ in 0..3 {
+            table.park(Token(1), Obstacle::ConnectionLimit);
+            table.park(Token(2), Obstacle::System);
+        }
+        assert_eq!(table.parked.len(), 2);
+        table.park(Token(2), Obstacle::ConnectionLimit);
+        assert!(!table.waits_for_the_system());
     }
 }

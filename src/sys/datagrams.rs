@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Most datagrams that one call brings.
-const DATAGRAMS_MAX: usize = 64;
+const DATAGRAMS_MAX: libc::c_uint = 64;
 
 /// Room for one datagram: the largest UDP datagram is 65,507 bytes, the largest IP packet 65,535.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -40,11 +40,11 @@ impl Default for DatagramRing {
 
 impl DatagramRing {
     /// Most datagrams that one [`receive`](Self::receive) brings.
-    pub const CAPACITY: usize = DATAGRAMS_MAX;
+    pub const CAPACITY: usize = DATAGRAMS_MAX as usize;
 
     /// Makes the buffers.
     pub fn new() -> Self {
-        let mut slots = vec![0_u8; DATAGRAMS_MAX * SLOT_BYTES].into_boxed_slice();
+        let mut slots = vec![0_u8; Self::CAPACITY * SLOT_BYTES].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = slots
             .chunks_exact_mut(SLOT_BYTES)
             .map(|slot| libc::iovec {
@@ -86,7 +86,7 @@ impl DatagramRing {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                DATAGRAMS_MAX as libc::c_uint,
+                DATAGRAMS_MAX,
                 libc::MSG_DONTWAIT | libc::MSG_TRUNC,
                 std::ptr::null_mut(),
             )

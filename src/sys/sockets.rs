@@ -16,7 +16,7 @@ const MEMINFO_DROPS: usize = 8;
 /// ENOPROTOOPT before Linux 4.12.
 pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info = [0_u32; MEMINFO_DROPS + 1];
-    let mut length = size_of_val(&info) as libc::socklen_t;
+    let mut length = length_of(&info);
     // SAFETY: `info` and `length` outlive the call; the kernel writes at most `length` bytes of u32
     // (`sk_getsockopt` in net/core/sock.c).
     cvt(unsafe {
@@ -44,7 +44,7 @@ pub fn force_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<
             libc::SOL_SOCKET,
             libc::SO_RCVBUFFORCE,
             (&raw const bytes).cast(),
-            size_of_val(&bytes) as libc::socklen_t,
+            length_of(&bytes),
         )
     })?;
     Ok(())
@@ -57,4 +57,9 @@ pub fn force_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<
 /// What `man 2 send` lists.
 pub fn send_without_waiting(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     socket.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+}
+
+#[allow(clippy::cast_possible_truncation)] // an option has a few bytes
+fn length_of<T>(option: &T) -> libc::socklen_t {
+    size_of_val(option) as libc::socklen_t
 }

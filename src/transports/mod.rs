@@ -1,7 +1,7 @@
 //! The five mechanisms, for the daemon that reads and the producer that writes.
 //!
 //! One file per mechanism holds what is particular to it: create, accept, connect, clean up. From a
-//! descriptor on there are only two shapes, [`stream`] and [`datagram`]. Nothing here knows where
+//! descriptor on there are only two shapes, `stream` and `datagram`. Nothing here knows where
 //! records go.
 
 mod datagram;

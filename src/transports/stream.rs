@@ -65,6 +65,7 @@ impl<R: Read> StreamSource<R> {
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        recorder.arrived(); // the end did, which makes a record of what came before
         self.framer.finish(|frame| recorder.frame(frame));
     }
 

@@ -27,7 +27,7 @@ fn short_lived_writers_lose_nothing_and_never_meet_a_missing_reader() {
                         break;
                     }
                     // Every other one refuses to wait: with no reader at any moment, it would fail.
-                    let flags = if writer % 2 == 0 {
+                    let flags = if writer.is_multiple_of(2) {
                         libc_o_nonblock()
                     } else {
                         0

@@ -148,6 +148,24 @@ fn no_producer_can_forge_a_stamp() {
     }
 }
 
+/// An object without a newline becomes a record when the input ends, in a turn that reads nothing.
+#[test]
+fn the_last_record_of_an_ended_input_has_its_stamp() {
+    for transport in STREAMS {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport]).args(["--stamp"]).start();
+        let mut client = daemon.connect(transport);
+        client.send("{}\n{\"_transport\":\"forged\"}");
+        daemon.wait_for_lines(1);
+        drop(client);
+        daemon.wait_for_lines(2);
+        let record = &daemon.stop().records()[1];
+        assert_eq!(record["_transport"], transport);
+        assert_eq!(record["producer_transport"], "forged");
+        assert!(record["_received_mono_ns"].as_u64() > Some(0));
+    }
+}
+
 /// Bytes that tried to break out, on every transport, read by parsers that we did not write.
 #[test]
 fn python_and_jq_read_every_line() {

@@ -1,9 +1,7 @@
 //! A stop loses nothing that can be kept.
 
-use crate::harness::{Folder, Setup, TRANSPORTS, wait_for};
+use crate::harness::{Client, Folder, Setup, TRANSPORTS, wait_for};
 use std::collections::HashMap;
-use std::io::Write;
-use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SENDERS: usize = 6;
@@ -17,21 +15,12 @@ fn stays(sender: usize) -> bool {
 fn send_until_refused(transport: &str, path: &str, sender: usize, done: &AtomicU64) -> u64 {
     let mut seq = 0;
     loop {
-        let connected: Result<Box<dyn FnMut(&[u8]) -> std::io::Result<()>>, _> = match transport {
-            "unixsock" => UnixStream::connect(path).map(|mut stream| {
-                Box::new(move |record: &[u8]| stream.write_all(record)) as Box<_>
-            }),
-            _ => UnixDatagram::unbound().and_then(|socket| {
-                socket.connect(path)?;
-                Ok(Box::new(move |record: &[u8]| socket.send(record).map(drop)) as Box<_>)
-            }),
-        };
-        let Ok(mut send) = connected else {
+        let Ok(mut client) = Client::try_connect(transport, path) else {
             return seq;
         };
         for _ in 0..if stays(sender) { u64::MAX } else { 10 } {
             let record = format!("{{\"sender\":{sender},\"seq\":{seq}}}\n");
-            if send(record.as_bytes()).is_err() {
+            if client.try_send(record.as_bytes()).is_err() {
                 return seq;
             }
             seq += 1;
