@@ -1,8 +1,10 @@
 //! What one round completed: bytes on their way to the output, and what they count for.
 //!
-//! Pure. A record counts as written only when the output has taken all of its batch.
+//! Pure. A record counts as written only when the output has taken it.
 
-/// What lines written amount to, per endpoint.
+use memchr::{memchr_iter, memrchr};
+
+/// What lines written amount to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Lines, wrapped ones included.
@@ -25,31 +27,76 @@ impl std::ops::AddAssign for Tally {
 }
 
 /// Complete lines that wait to be written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     /// How many of `bytes` the output has taken.
     taken: usize,
-    /// What the whole of `bytes` counts for, by endpoint.
-    tallies: Vec<Tally>,
+    /// Whose lines stand where, in order.
+    runs: Vec<Run>,
+    /// The lines that are wrapped, in order.
+    wrapped: Vec<Wrapped>,
+}
+
+/// Lines of one endpoint that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    endpoint: usize,
+    start: usize,
+    records: u64,
+}
+
+/// A line that holds what was sent as a message.
+#[derive(Clone, Copy, Debug)]
+struct Wrapped {
+    start: usize,
+    is_truncated: bool,
+}
+
+/// Where one source's lines are appended.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    /// The batch's bytes.
+    pub bytes: &'a mut Vec<u8>,
+    records: &'a mut u64,
+    wrapped: &'a mut Vec<Wrapped>,
+}
+
+impl Lines<'_> {
+    /// Notes that the line appended next is an object as it came.
+    pub fn count_verbatim(&mut self) {
+        *self.records += 1;
+    }
+
+    /// Notes that the line appended next is a wrapped one.
+    pub fn count_wrapped(&mut self, is_truncated: bool) {
+        *self.records += 1;
+        self.wrapped.push(Wrapped {
+            start: self.bytes.len(),
+            is_truncated,
+        });
+    }
 }
 
 /// A batch gives memory back when it is empty and holds more than this.
 const KEPT_BYTES: usize = 2 << 20;
 
 impl Batch {
-    /// An empty batch for the records of `endpoints` endpoints.
-    pub fn new(endpoints: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            taken: 0,
-            tallies: vec![Tally::default(); endpoints],
+    /// Where to append lines of this endpoint.
+    pub fn lines_of(&mut self, endpoint: usize) -> Lines<'_> {
+        if self.runs.last().is_none_or(|run| run.endpoint != endpoint) {
+            self.runs.push(Run {
+                endpoint,
+                start: self.bytes.len(),
+                records: 0,
+            });
         }
-    }
-
-    /// Where to append lines of this endpoint, and where to count them.
-    pub fn lines_of(&mut self, endpoint: usize) -> (&mut Vec<u8>, &mut Tally) {
-        (&mut self.bytes, &mut self.tallies[endpoint])
+        let last = self.runs.len() - 1;
+        Lines {
+            bytes: &mut self.bytes,
+            records: &mut self.runs[last].records,
+            wrapped: &mut self.wrapped,
+        }
     }
 
     /// The bytes that the output has not taken yet.
@@ -65,18 +112,43 @@ impl Batch {
 
     /// How many lines the output has not taken whole.
     pub fn lines_left(&self) -> usize {
-        memchr::memchr_iter(b'\n', self.rest()).count()
+        memchr_iter(b'\n', self.rest()).count()
     }
 
-    /// Empties a batch that the output has taken whole; calls `count` for each endpoint's part.
+    /// Calls `count` for each endpoint's part of what the output has taken, and gives up the batch's
+    /// claim to be counted. Of a line that was taken in part, only the bytes count.
     pub fn settle(&mut self, mut count: impl FnMut(usize, Tally)) {
-        debug_assert!(self.rest().is_empty());
-        for (endpoint, tally) in self.tallies.iter_mut().enumerate() {
-            if tally.records > 0 {
-                count(endpoint, std::mem::take(tally));
+        let mut wrapped = self.wrapped.iter().peekable();
+        for (index, run) in self.runs.iter().enumerate() {
+            let next = self.runs.get(index + 1);
+            let end = next.map_or(self.bytes.len(), |next| next.start);
+            let taken = &self.bytes[run.start.min(self.taken)..end.min(self.taken)];
+            let mut records = run.records;
+            let mut lines_end = end;
+            if end > self.taken {
+                records = memchr_iter(b'\n', taken).count() as u64;
+                lines_end = run.start + memrchr(b'\n', taken).map_or(0, |at| at + 1);
+            }
+            let mut tally = Tally {
+                records,
+                bytes: taken.len() as u64,
+                ..Tally::default()
+            };
+            while let Some(line) = wrapped.next_if(|line| line.start < lines_end) {
+                tally.wrapped += 1;
+                tally.truncated += u64::from(line.is_truncated);
+            }
+            if tally.bytes > 0 {
+                count(run.endpoint, tally);
             }
         }
-        self.bytes.clear();
+        self.forget_taken();
+    }
+
+    fn forget_taken(&mut self) {
+        self.runs.clear();
+        self.wrapped.clear();
+        self.bytes.drain(..self.taken);
         self.bytes.shrink_to(KEPT_BYTES);
         self.taken = 0;
     }
@@ -86,23 +158,68 @@ impl Batch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_batch_counts_when_it_is_taken_whole() {
-        let mut batch = Batch::new(2);
-        let (bytes, tally) = batch.lines_of(1);
-        bytes.extend_from_slice(b"{}\n{}\n");
-        tally.records = 2;
-        tally.bytes = 6;
+    /// Three lines of endpoint 1, the second one wrapped, and one of endpoint 0, wrapped in part.
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        let mut lines = batch.lines_of(1);
+        lines.count_verbatim();
+        lines.bytes.extend_from_slice(b"{}\n");
+        lines.count_wrapped(false);
+        lines.bytes.extend_from_slice(b"{\"a\":1}\n");
+        // The next turn of the same endpoint.
+        let mut lines = batch.lines_of(1);
+        lines.count_verbatim();
+        lines.bytes.extend_from_slice(b"{}\n");
+        let mut lines = batch.lines_of(0);
+        lines.count_wrapped(true);
+        lines.bytes.extend_from_slice(b"{\"b\":2}\n");
+        batch
+    }
 
-        batch.take(4);
-        assert_eq!(batch.rest(), b"}\n");
-        assert_eq!(batch.lines_left(), 1);
-        batch.take(2);
+    const ONE: Tally = Tally {
+        records: 3,
+        bytes: 14,
+        wrapped: 1,
+        truncated: 0,
+    };
 
+    /// Takes this many bytes and checks what they count for.
+    #[track_caller]
+    fn check(taken: usize, want: &[(usize, Tally)], want_left: usize) {
+        let mut batch = batch();
+        batch.take(taken);
         let mut counted = Vec::new();
-        batch.settle(|endpoint, tally| counted.push((endpoint, tally.records, tally.bytes)));
-        assert_eq!(counted, [(1, 2, 6)]);
-        assert_eq!(batch.rest(), b"");
+        batch.settle(|endpoint, tally| counted.push((endpoint, tally)));
+        assert_eq!(counted, want, "after {taken} bytes");
+        assert_eq!(batch.lines_left(), want_left, "after {taken} bytes");
         batch.settle(|endpoint, _| panic!("endpoint {endpoint} counted twice"));
+    }
+
+    #[test]
+    fn a_batch_taken_whole_counts_whole() {
+        let zero = Tally {
+            records: 1,
+            bytes: 8,
+            wrapped: 1,
+            truncated: 1,
+        };
+        check(22, &[(1, ONE), (0, zero)], 0);
+    }
+
+    #[test]
+    fn a_batch_taken_in_part_counts_the_lines_that_are_whole() {
+        let part = |records, bytes, wrapped| Tally {
+            records,
+            bytes,
+            wrapped,
+            truncated: 0,
+        };
+        check(0, &[], 4);
+        check(2, &[(1, part(0, 2, 0))], 4);
+        check(3, &[(1, part(1, 3, 0))], 3);
+        check(10, &[(1, part(1, 10, 0))], 3);
+        check(11, &[(1, part(2, 11, 1))], 2);
+        check(14, &[(1, ONE)], 1);
+        check(21, &[(1, ONE), (0, part(0, 7, 0))], 1);
     }
 }

@@ -3,7 +3,7 @@
 //! Pure: the clock comes as a [`Clock`]. Whatever is fed in, what comes out is lines of one JSON
 //! object each, and nothing is dropped but blank lines.
 
-use crate::batch::Tally;
+use crate::batch::Lines;
 use crate::framing::Frame;
 use crate::object;
 use crate::sys::{self, Stamp};
@@ -40,9 +40,7 @@ pub struct Recorder<'a> {
     /// The clock.
     pub clock: Clock,
     /// Where lines go.
-    pub out: &'a mut Vec<u8>,
-    /// Where they are counted.
-    pub tally: &'a mut Tally,
+    pub lines: Lines<'a>,
 }
 
 /// Why a frame is not written as it came.
@@ -65,7 +63,6 @@ impl Recorder<'_> {
     /// Appends what the frame stands for: one line, or none for a blank one.
     pub fn frame(&mut self, frame: Frame<'_>) {
         debug_assert_eq!(self.stamping, self.stamp.is_some());
-        let before = self.out.len();
         match frame {
             Frame::Line(line) => self.line(line, false),
             Frame::Unterminated(tail) => self.line(tail, true),
@@ -73,18 +70,14 @@ impl Recorder<'_> {
                 head,
                 original_bytes,
                 unterminated,
-            } => {
-                self.tally.truncated += 1;
-                self.wrap(
-                    without_cut_character(head),
-                    Wrapping {
-                        original_bytes: Some(original_bytes),
-                        unterminated,
-                    },
-                );
-            }
+            } => self.wrap(
+                without_cut_character(head),
+                Wrapping {
+                    original_bytes: Some(original_bytes),
+                    unterminated,
+                },
+            ),
         }
-        self.tally.bytes += (self.out.len() - before) as u64;
     }
 
     fn line(&mut self, line: &[u8], unterminated: bool) {
@@ -102,45 +95,47 @@ impl Recorder<'_> {
     }
 
     fn verbatim(&mut self, object: &str) {
-        self.tally.records += 1;
+        self.lines.count_verbatim();
+        let out = &mut *self.lines.bytes;
         if self.stamp.is_some() {
-            let has_member = object::append_open(self.out, object);
+            let has_member = object::append_open(out, object);
             self.close(has_member);
         } else {
-            self.out.extend_from_slice(object.as_bytes());
-            self.out.push(b'\n');
+            out.extend_from_slice(object.as_bytes());
+            out.push(b'\n');
         }
     }
 
     fn wrap(&mut self, text: &[u8], why: Wrapping) {
-        self.tally.records += 1;
-        self.tally.wrapped += 1;
-        wrap_open(self.out, self.source, (self.clock.unix_seconds)(), text);
+        self.lines.count_wrapped(why.original_bytes.is_some());
+        let out = &mut *self.lines.bytes;
+        wrap_open(out, self.source, (self.clock.unix_seconds)(), text);
         if let Some(bytes) = why.original_bytes {
             append(
-                self.out,
+                out,
                 format_args!(",\"truncated\":true,\"original_bytes\":{bytes}"),
             );
         }
         if why.unterminated {
-            self.out.extend_from_slice(b",\"unterminated\":true");
+            out.extend_from_slice(b",\"unterminated\":true");
         }
         self.close(true);
     }
 
     /// Ends an object that has been appended without its closing brace.
     fn close(&mut self, has_member: bool) {
+        let out = &mut *self.lines.bytes;
         if let Some(stamp) = self.stamp {
             let comma = if has_member { "," } else { "" };
             append(
-                self.out,
+                out,
                 format_args!(
                     "{comma}\"_transport\":\"{}\",\"_received_ns\":{},\"_received_mono_ns\":{}",
                     self.source, stamp.wall_ns, stamp.mono_ns
                 ),
             );
         }
-        self.out.extend_from_slice(b"}\n");
+        out.extend_from_slice(b"}\n");
     }
 }
 
@@ -183,6 +178,7 @@ fn without_cut_character(head: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{Batch, Tally};
     use serde_json::{Value, json};
 
     const CLOCK: Clock = Clock {
@@ -194,20 +190,22 @@ mod tests {
     };
 
     fn record(frame: Frame<'_>, stamping: bool) -> (String, Tally) {
-        let (mut out, mut tally) = (Vec::new(), Tally::default());
+        let mut batch = Batch::default();
         let mut recorder = Recorder {
             source: "fifo",
             stamping,
             stamp: None,
             clock: CLOCK,
-            out: &mut out,
-            tally: &mut tally,
+            lines: batch.lines_of(0),
         };
         recorder.arrived();
         recorder.frame(frame);
-        assert_eq!(tally.bytes, out.len() as u64);
-        assert_eq!(tally.records, u64::from(!out.is_empty()));
-        (String::from_utf8(out).unwrap(), tally)
+        let text = String::from_utf8(batch.rest().to_vec()).unwrap();
+        batch.take(text.len());
+        let mut counted = Tally::default();
+        batch.settle(|_, tally| counted = tally);
+        assert_eq!(counted.records, u64::from(!text.is_empty()));
+        (text, counted)
     }
 
     #[track_caller]

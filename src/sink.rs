@@ -247,8 +247,11 @@ mod tests {
             .into(),
             taken: Vec::new(),
         };
-        let mut batch = Batch::new(1);
-        batch.lines_of(0).0.extend_from_slice(b"{\"a\":1}\n{}\n");
+        let mut batch = Batch::default();
+        batch
+            .lines_of(0)
+            .bytes
+            .extend_from_slice(b"{\"a\":1}\n{}\n");
 
         assert_eq!(
             write_out(&mut channel, &mut batch).unwrap(),

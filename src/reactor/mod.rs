@@ -34,7 +34,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How long a stop may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a listener waits that the system kept from accepting, if nothing of ours is closed.
+/// How long a listener waits that the machine kept from accepting, if nothing of ours is closed.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// What the reactor has to know beside its sources and its sink.
@@ -142,7 +142,7 @@ impl Reactor {
             events: Events::with_capacity(EVENTS_MAX),
             signals,
             table,
-            batch: Batch::new(intakes.len()),
+            batch: Batch::default(),
             intakes,
             paths,
             settings,
@@ -223,7 +223,7 @@ impl Reactor {
         }
         self.see_to_signals()?;
         self.see_to_deadlines();
-        if self.is_output_full {
+        if self.is_output_full || self.stop == Stop::Now {
             return Ok(());
         }
         let ready = self.table.take_ready();
@@ -297,7 +297,6 @@ impl Reactor {
             return; // closed earlier in this round
         };
         let endpoint = entry.endpoint;
-        let (out, tally) = self.batch.lines_of(endpoint);
         let mut cx = TurnContext {
             registry: self.poll.registry(),
             token,
@@ -307,8 +306,7 @@ impl Reactor {
                 stamping: self.settings.stamping,
                 stamp: None,
                 clock: Clock::SYSTEM,
-                out,
-                tally,
+                lines: self.batch.lines_of(endpoint),
             },
             accepted: &mut self.accepted,
             room,
@@ -327,8 +325,8 @@ impl Reactor {
             Turn::Unfinished => self.table.wake(token, false),
             Turn::Closed => self.close(token, endpoint),
             Turn::Parked(obstacle) => {
-                self.table.park(token, obstacle);
-                if obstacle == Obstacle::System {
+                self.table.park(token);
+                if obstacle == Obstacle::TheSystems {
                     self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
                 }
             }
@@ -341,9 +339,7 @@ impl Reactor {
         if let Some(source) = self.table.remove(token) {
             self.intakes[endpoint].counters.kernel_drops += source.kernel_drops();
         }
-        if !self.table.waits_for_the_system() {
-            self.accept_retry = None;
-        }
+        self.accept_retry = None; // parked listeners try again at once
     }
 
     /// Takes over the connections that a listener has accepted.
@@ -369,9 +365,7 @@ impl Reactor {
     fn flush(&mut self) -> Result<(), Error> {
         match self.sink.flush(&mut self.batch)? {
             Flush::Done => {
-                let intakes = &mut self.intakes;
-                self.batch
-                    .settle(|endpoint, tally| intakes[endpoint].counters.written += tally);
+                self.settle();
                 self.is_output_full = false;
             }
             Flush::NotReady => self.is_output_full = true,
@@ -379,9 +373,20 @@ impl Reactor {
         Ok(())
     }
 
+    /// Counts what the output has taken.
+    fn settle(&mut self) {
+        let intakes = &mut self.intakes;
+        self.batch
+            .settle(|endpoint, tally| intakes[endpoint].counters.written += tally);
+    }
+
     /// Syncs the output, removes the paths and sums up.
     fn end(mut self, result: Result<(), Error>) -> Outcome {
-        let synced = self.sink.sync();
+        let synced = match self.stop {
+            Stop::Now => Ok(()), // at once means at once
+            Stop::No | Stop::Draining { .. } => self.sink.sync(),
+        };
+        self.settle(); // what the output has taken of a batch that it refused
         let left = self.batch.lines_left();
         let error = result.and(synced).err().map(|error| match left {
             0 => error,

@@ -1,6 +1,6 @@
 //! Which token stands for which source, and which sources are to have a turn.
 
-use crate::transports::{Obstacle, Source};
+use crate::transports::Source;
 use mio::Token;
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(super) struct SourceTable {
     /// Sources that are to have a turn: an event named them, or their last turn was not finished.
     ready: Vec<Token>,
     /// Listeners with connections that could not be accepted.
-    parked: Vec<(Token, Obstacle)>,
+    parked: Vec<Token>,
     connections: usize,
 }
 
@@ -126,22 +126,16 @@ impl SourceTable {
     }
 
     /// Keeps a listener from turns until one of our descriptors is closed.
-    pub(super) fn park(&mut self, token: Token, obstacle: Obstacle) {
+    pub(super) fn park(&mut self, token: Token) {
         // It may be parked already: each client that comes meanwhile wakes it for another try.
-        self.parked.retain(|(parked, _)| *parked != token);
-        self.parked.push((token, obstacle));
-    }
-
-    /// Tells whether a listener waits for something that may come without any close of ours.
-    pub(super) fn waits_for_the_system(&self) -> bool {
-        self.parked
-            .iter()
-            .any(|(_, obstacle)| *obstacle == Obstacle::System)
+        if !self.parked.contains(&token) {
+            self.parked.push(token);
+        }
     }
 
     /// Lets parked listeners try again.
     pub(super) fn unpark(&mut self) {
-        for (token, _) in std::mem::take(&mut self.parked) {
+        for token in std::mem::take(&mut self.parked) {
             self.wake(token, false);
         }
     }
@@ -155,11 +149,9 @@ mod tests {
     fn a_listener_that_is_parked_again_and_again_stands_in_the_list_once() {
         let mut table = SourceTable::new(1);
         for _ in 0..3 {
-            table.park(Token(1), Obstacle::ConnectionLimit);
-            table.park(Token(2), Obstacle::System);
+            table.park(Token(1));
+            table.park(Token(2));
         }
         assert_eq!(table.parked.len(), 2);
-        table.park(Token(2), Obstacle::ConnectionLimit);
-        assert!(!table.waits_for_the_system());
     }
 }

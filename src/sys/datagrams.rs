@@ -19,11 +19,12 @@ const SLOT_BYTES: usize = 65_536;
 pub struct DatagramRing {
     /// What the kernel fills: one header for each datagram. Each points to the `iovec` of the same
     /// index, and that to the slot of the same index. None of the three is ever resized or lent out
-    /// mutably, so the pointers hold for as long as the ring lives.
-    headers: Box<[libc::mmsghdr]>,
+    /// mutably, so the pointers hold for as long as the ring lives. They are `Vec`s because a `Box`
+    /// promises the compiler that nothing else points into it.
+    headers: Vec<libc::mmsghdr>,
     /// Only read by the kernel, through `headers`.
-    _vectors: Box<[libc::iovec]>,
-    slots: Box<[u8]>,
+    _vectors: Vec<libc::iovec>,
+    slots: Vec<u8>,
 }
 
 impl std::fmt::Debug for DatagramRing {
@@ -44,22 +45,22 @@ impl DatagramRing {
 
     /// Makes the buffers.
     pub fn new() -> Self {
-        let mut slots = vec![0_u8; Self::CAPACITY * SLOT_BYTES].into_boxed_slice();
-        let mut vectors: Box<[libc::iovec]> = slots
-            .chunks_exact_mut(SLOT_BYTES)
-            .map(|slot| libc::iovec {
-                iov_base: slot.as_mut_ptr().cast(),
+        let mut slots = vec![0_u8; Self::CAPACITY * SLOT_BYTES];
+        let first_slot = slots.as_mut_ptr();
+        let mut vectors: Vec<libc::iovec> = (0..Self::CAPACITY)
+            .map(|index| libc::iovec {
+                iov_base: first_slot.wrapping_add(index * SLOT_BYTES).cast(),
                 iov_len: DATAGRAM_BYTES_MAX,
             })
             .collect();
-        let headers = vectors
-            .iter_mut()
-            .map(|vector| {
+        let first_vector = vectors.as_mut_ptr();
+        let headers = (0..Self::CAPACITY)
+            .map(|index| {
                 // SAFETY: mmsghdr is a C struct of integers and pointers, all valid as zeros; a null
                 // name and control buffer of length 0 mean that neither is asked for
                 // (`man 2 recvmsg`).
                 let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-                header.msg_hdr.msg_iov = vector;
+                header.msg_hdr.msg_iov = first_vector.wrapping_add(index);
                 header.msg_hdr.msg_iovlen = 1;
                 header
             })

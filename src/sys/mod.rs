@@ -33,13 +33,18 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
     }
 }
 
-/// Tells whether an accept failed for want of a resource of ours or of the machine (descriptors,
-/// memory), so that the connection is still in the backlog and a later accept can succeed
-/// (`man 2 accept`).
-pub fn is_out_of_resources(error: &io::Error) -> bool {
+/// Tells whether an accept failed because this process has no descriptor left. The connection is
+/// still in the backlog (`man 2 accept`).
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMFILE)
+}
+
+/// Tells whether an accept failed because the machine has no descriptor or memory left. The
+/// connection is still in the backlog (`man 2 accept`).
+pub fn is_out_of_system_resources(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+        Some(libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
     )
 }
 

@@ -50,10 +50,7 @@ impl Listener {
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         for _ in 0..TURN_ACCEPTS_MAX {
             if cx.room == 0 {
-                return self.park(
-                    Obstacle::ConnectionLimit,
-                    &"the connection limit is reached",
-                );
+                return self.park(Obstacle::Ours, &"the connection limit is reached");
             }
             match self.accept() {
                 Ok(socket) => {
@@ -62,8 +59,9 @@ impl Listener {
                     cx.room -= 1;
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
-                Err(e) if sys::is_out_of_resources(&e) => {
-                    return self.park(Obstacle::System, &e);
+                Err(e) if sys::is_out_of_descriptors(&e) => return self.park(Obstacle::Ours, &e),
+                Err(e) if sys::is_out_of_system_resources(&e) => {
+                    return self.park(Obstacle::TheSystems, &e);
                 }
                 // Shut down by `stop`, and nobody waits any more (`unix_accept`).
                 Err(e) if e.kind() == ErrorKind::InvalidInput => return Turn::Closed,

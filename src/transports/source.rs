@@ -22,17 +22,17 @@ pub enum Turn {
     Unfinished,
     /// Nothing more will come; forget the source.
     Closed,
-    /// Connections wait that cannot be accepted before something of ours is closed.
+    /// Connections wait that cannot be accepted for now.
     Parked(Obstacle),
 }
 
 /// What keeps a listener from accepting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Our own limit of connections.
-    ConnectionLimit,
-    /// The system's want of descriptors or memory.
-    System,
+    /// Our limit of connections or of descriptors: it ends with a close of ours.
+    Ours,
+    /// The machine's want of descriptors or memory: it may end at any time, unseen.
+    TheSystems,
 }
 
 /// What a source may use in its turn.

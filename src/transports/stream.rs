@@ -127,7 +127,7 @@ impl AsFd for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Tally;
+    use crate::batch::Batch;
     use crate::record::Clock;
     use mio::{Poll, Token};
     use std::collections::VecDeque;
@@ -153,7 +153,7 @@ mod tests {
             .into_iter()
             .map(|r| r.map(|s| s.as_bytes().to_vec()));
         let mut stream = StreamSource::new(Script(script.collect()), 1024);
-        let (mut out, mut tally) = (Vec::new(), Tally::default());
+        let mut batch = Batch::default();
         let poll = Poll::new().unwrap();
         let mut cx = TurnContext {
             registry: poll.registry(),
@@ -164,8 +164,7 @@ mod tests {
                 stamping: false,
                 stamp: None,
                 clock: Clock::SYSTEM,
-                out: &mut out,
-                tally: &mut tally,
+                lines: batch.lines_of(0),
             },
             accepted: &mut Vec::new(),
             room: 0,
@@ -175,7 +174,7 @@ mod tests {
         };
         let end = stream.turn(&mut cx);
         let left = stream.reader.0.len();
-        (end, String::from_utf8(out).unwrap(), left)
+        (end, String::from_utf8(batch.rest().to_vec()).unwrap(), left)
     }
 
     #[test]
