@@ -7,7 +7,7 @@
 //! 2. [`framing`] cuts them into *frames*: lines, whole or not.
 //! 3. [`record`] makes one JSON object of each: as it came ([`object`] decides), or wrapped.
 //! 4. [`batch`] holds what one *round* completed.
-//! 5. [`sink`] writes it.
+//! 5. [`sink`] writes it, to a file whose last line [`mend`] has made whole.
 //!
 //! [`reactor`] drives it all, on one thread. Steps 2 to 4 are pure. [`sys`] is the only module with
 //! libc and `unsafe`. The rest: [`cli`] and [`config`] read command lines, [`counters`] makes the
@@ -20,6 +20,7 @@ pub mod counters;
 pub mod diagnostics;
 pub mod error;
 pub mod framing;
+pub mod mend;
 pub mod object;
 pub mod producer;
 pub mod reactor;

@@ -24,7 +24,7 @@ fn run() -> Result<Exit, Error> {
     let config = match cli::parse::<Options>(PROGRAM, std::env::args_os())? {
         Request::Run(options) => Config::try_from(options)?,
         Request::Print(text) => {
-            print(&Output::Path("".into()), &text);
+            tell_starter(Told::OnStdout, &text);
             return Ok(Exit::Success);
         }
     };
@@ -44,15 +44,16 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     let sink = Sink::open(&config.output)?;
     let bound = bind(config)?;
     // Last, so that a daemon that cannot start empties nobody's file.
-    if config.truncate {
-        sink.truncate()?;
-    }
+    sink.begin(config.truncate)?;
     let signals = StopSignals::new().map_err(|e| Error::new("take over", "signals", e))?;
     let reactor = Reactor::new(bound, sink, signals, settings)?;
     announce(&reactor, &config.output);
 
     let outcome = reactor.run();
-    print(&config.output, &counters::summary(&outcome.endpoints));
+    tell_starter(
+        Told::beside(&config.output),
+        &counters::summary(&outcome.endpoints),
+    );
     match outcome.error {
         Some(error) => Err(error),
         None => Ok(outcome.exit),
@@ -80,8 +81,8 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Error> {
 /// Says that everything is bound: one line of JSON for scripts and, on a terminal, one for a person.
 fn announce(reactor: &Reactor, output: &Output) {
     let endpoints: Vec<String> = reactor.endpoints().map(ToString::to_string).collect();
-    print(
-        output,
+    tell_starter(
+        Told::beside(output),
         &format!(
             "{{\"ready\":true,\"pid\":{},\"endpoints\":{},\"output\":{}}}",
             std::process::id(),
@@ -112,17 +113,33 @@ fn check(config: &Config) -> Exit {
             exit = Exit::Failure;
             error.reason().to_owned()
         });
-        print(&Output::Path("".into()), &format!("{name}: {verdict}"));
+        tell_starter(Told::OnStdout, &format!("{name}: {verdict}"));
     }
     exit
 }
 
-/// Prints a line for whoever started us: on standard output or, when records go there, on standard
-/// error.
-fn print(output: &Output, line: &str) {
-    let printed = match output {
-        Output::Stdout => writeln!(io::stderr(), "{line}"),
-        Output::Path(_) => writeln!(io::stdout(), "{line}"),
+/// Where whoever started us is told something.
+#[derive(Clone, Copy)]
+enum Told {
+    OnStdout,
+    OnStderr,
+}
+
+impl Told {
+    /// On standard output, unless that is where records go.
+    fn beside(output: &Output) -> Self {
+        match output {
+            Output::Stdout => Self::OnStderr,
+            Output::Path(_) => Self::OnStdout,
+        }
+    }
+}
+
+/// Prints a line for whoever started us.
+fn tell_starter(told: Told, line: &str) {
+    let printed = match told {
+        Told::OnStdout => writeln!(io::stdout(), "{line}"),
+        Told::OnStderr => writeln!(io::stderr(), "{line}"),
     };
     if let Err(e) = printed {
         warn!("cannot print a line for whoever started this process: {e}");

@@ -3,23 +3,27 @@
 //! Pure. The rule is stricter than the grammar of RFC 8259 where parsers differ, so that every
 //! reader of the output accepts every line: see [`parse`].
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use serde_json::value::RawValue;
 
 /// Deepest nesting of a record that is written as it came. Parsers refuse more at depths of their
 /// own: serde_json at 128, jq 1.6 at 257, Python's json at about 1,000.
 pub const NESTING_MAX: usize = 127;
 
+/// Longest row of digits in a number of a record that is written as it came: Python's json refuses
+/// whole numbers that are longer (`sys.set_int_max_str_digits`).
+pub const DIGITS_MAX: usize = 4300;
+
 /// Returns the JSON object that `line` is, blanks around it aside; `None` when it is anything else.
 ///
 /// Not an object here: bytes that are not UTF-8, half of a surrogate pair (`"\ud800"`: the grammar
-/// allows it, but it is no character, and strict parsers refuse it), and more than [`NESTING_MAX`]
-/// levels.
+/// allows it, but it is no character, and strict parsers refuse it), more than [`NESTING_MAX`] levels,
+/// and a number with more than [`DIGITS_MAX`] digits in a row.
 pub fn parse(line: &[u8]) -> Option<&str> {
     // RawValue checks grammar and UTF-8 without building anything; IgnoredAny leaves UTF-8 out.
     let value: &RawValue = serde_json::from_slice(line).ok()?;
     let text = value.get();
-    (text.starts_with('{') && has_whole_surrogates(text) && !nests_too_deep(text)).then_some(text)
+    (text.starts_with('{') && has_whole_surrogates(text) && is_within_limits(text)).then_some(text)
 }
 
 /// Tells whether each `\u` escape of a valid JSON text is a character or a pair that makes one.
@@ -49,42 +53,46 @@ fn unicode_escape(bytes: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Tells whether a valid JSON text has more than [`NESTING_MAX`] levels.
-fn nests_too_deep(text: &str) -> bool {
+/// Tells whether a valid JSON text keeps to [`NESTING_MAX`] and [`DIGITS_MAX`].
+fn is_within_limits(text: &str) -> bool {
     // Each level takes two bytes, so most records need no second look.
     if text.len() < 2 * NESTING_MAX + 2 {
-        return false;
+        return true;
     }
     let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(found) = bytes[at..]
-        .iter()
-        .position(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']'))
-    {
-        at += found;
+    let (mut depth, mut digits, mut at) = (0_usize, 0_usize, 0);
+    while at < bytes.len() {
         match bytes[at] {
             b'"' => at = end_of_string(bytes, at),
             b'{' | b'[' => depth += 1,
-            _ => depth -= 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
         }
-        if depth > NESTING_MAX {
-            return true;
+        digits = if bytes[at].is_ascii_digit() {
+            digits + 1
+        } else {
+            0
+        };
+        if depth > NESTING_MAX || digits > DIGITS_MAX {
+            return false;
         }
         at += 1;
     }
-    false
+    true
 }
 
 /// The place of the quote that ends the string which begins with the quote at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    loop {
-        match bytes[at] {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    // In a valid text there is one.
+    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
+        at += found;
+        if bytes[at] == b'"' {
+            break;
         }
+        at += 2;
     }
+    at
 }
 
 /// What is put before a top-level key that begins with an underscore: those are ours.
@@ -199,6 +207,17 @@ mod tests {
         assert!(parse(flat.as_bytes()).is_some());
         let wide = format!("{{\"a\":[{}1]}}", "[],".repeat(60_000));
         assert!(parse(wide.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn numbers_have_a_limit_that_digits_in_strings_do_not_count_for() {
+        let with = |digits: usize, end: &str| format!("{{\"a\":-{}{end}}}", "1".repeat(digits));
+        for end in ["", ".5e7", ",\"b\":[1]"] {
+            assert!(parse(with(DIGITS_MAX, end).as_bytes()).is_some());
+            assert!(parse(with(DIGITS_MAX + 1, end).as_bytes()).is_none());
+        }
+        let text = format!("{{\"a\":\"{}\"}}", "1".repeat(60_000));
+        assert!(parse(text.as_bytes()).is_some());
     }
 
     /// What this module accepts, a parser that builds values accepts too.

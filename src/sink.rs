@@ -5,11 +5,13 @@
 
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::mend::{self, Mended};
 use crate::sys;
+use log::warn;
 use socket2::Socket;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
@@ -42,7 +44,7 @@ impl fmt::Display for Output {
 }
 
 impl Output {
-    /// Tells whether records could be written here, without creating anything.
+    /// Tells whether records could be written here, without creating or changing anything.
     ///
     /// # Errors
     /// What stands in the way, as [`Sink::open`] would find it.
@@ -50,13 +52,20 @@ impl Output {
         let Self::Path(path) = self else {
             return Ok(());
         };
-        match path.symlink_metadata() {
-            Ok(_) => Sink::open(self).map(drop),
+        let result = match path.metadata() {
+            // To open a FIFO, even to close it again, would be an event for its reader.
+            Ok(found) if found.file_type().is_fifo() => Ok(()),
+            Ok(_) => sys::open_output(path, false).and_then(|file| lock(&file)),
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                sys::check_folder_of(path).map_err(|e| open_error(self, &e))
+                // A symlink may point to where nothing is yet.
+                let target = path
+                    .read_link()
+                    .map_or(path.clone(), |target| sys::folder_of(path).join(target));
+                sys::check_folder_of(&target)
             }
-            Err(e) => Err(open_error(self, &e)),
-        }
+            Err(e) => Err(e),
+        };
+        result.map_err(|e| open_error(self, &e))
     }
 }
 
@@ -74,13 +83,15 @@ pub enum Flush {
 pub struct Sink {
     channel: Channel,
     output: Output,
-    /// A regular file, which can be emptied and synced.
+    /// A regular file, which can be locked, emptied, mended and synced.
     is_regular: bool,
+    /// Set where standard output could only be kept from blocking for all who share it.
+    _shared: Option<sys::NonBlocking>,
 }
 
 #[derive(Debug)]
 enum Channel {
-    /// Opened by us and non-blocking, or a device that never blocks.
+    /// A file, or a pipe or device that does not block.
     File(File),
     /// A socket given as standard output. It cannot be opened anew, so each send says that it must
     /// not block.
@@ -88,37 +99,90 @@ enum Channel {
 }
 
 impl Sink {
-    /// Opens the output; an existing file keeps what it holds.
+    /// Opens the output; an existing file keeps what it holds. A regular file is ours alone then.
     ///
     /// # Errors
-    /// When it cannot be opened for writing.
+    /// When it cannot be opened for writing, or another daemon writes to it.
     pub fn open(output: &Output) -> Result<Self, Error> {
         let failed = |e: io::Error| open_error(output, &e);
-        let channel = match output {
-            Output::Path(path) => Channel::File(sys::open_output(path).map_err(failed)?),
-            Output::Stdout => stdout_channel().map_err(failed)?,
+        let (channel, shared) = match output {
+            Output::Path(path) => (sys::open_output(path, true).map(Channel::File), None),
+            Output::Stdout => match stdout_channel() {
+                Ok((channel, shared)) => (Ok(channel), shared),
+                Err(e) => (Err(e), None),
+            },
         };
+        let channel = channel.map_err(failed)?;
         let is_regular = match &channel {
             Channel::File(file) => file.metadata().map_err(failed)?.is_file(),
             Channel::Socket(_) => false,
         };
-        Ok(Self {
+        let sink = Self {
             channel,
             output: output.clone(),
             is_regular,
-        })
+            _shared: shared,
+        };
+        if let (Some(file), Output::Path(_)) = (sink.regular_file(), output) {
+            lock(file).map_err(failed)?;
+        }
+        Ok(sink)
     }
 
-    /// Empties a regular file.
+    fn regular_file(&self) -> Option<&File> {
+        match &self.channel {
+            Channel::File(file) if self.is_regular => Some(file),
+            Channel::File(_) | Channel::Socket(_) => None,
+        }
+    }
+
+    /// Makes a regular file ready for the first record: emptied if `truncate` says so, and otherwise
+    /// with a newline at its end, so that nothing is glued to an unfinished line.
     ///
     /// # Errors
-    /// What `man 2 ftruncate` lists.
-    pub fn truncate(&self) -> Result<(), Error> {
-        match &self.channel {
-            Channel::File(file) if self.is_regular => file
+    /// What `man 2 ftruncate` and `man 2 write` list.
+    pub fn begin(&self, truncate: bool) -> Result<(), Error> {
+        let Some(mut file) = self.regular_file() else {
+            return Ok(());
+        };
+        if truncate {
+            // Rewound, since standard output may have been written to before us.
+            return file
                 .set_len(0)
-                .map_err(|e| Error::new("empty", self.describe(), e)),
-            _ => Ok(()),
+                .and_then(|()| file.rewind())
+                .map_err(|e| Error::new("empty", self.describe(), e));
+        }
+        let Output::Path(path) = &self.output else {
+            return Ok(());
+        };
+        let written = match File::open(path) {
+            Ok(file) => file,
+            Err(e) => {
+                warn!(
+                    "cannot see whether the last line of {} is whole: {e}",
+                    path.display()
+                );
+                return Ok(());
+            }
+        };
+        match mend::last_line(&written, file, sys::unix_seconds()) {
+            Ok(Mended::Nothing) => Ok(()),
+            Ok(Mended::Ended) => {
+                warn!(
+                    "{}: its last line had no newline, and has one now",
+                    path.display()
+                );
+                Ok(())
+            }
+            Ok(Mended::Wrapped) => {
+                warn!(
+                    "{}: its last line was unfinished, and is wrapped now",
+                    path.display()
+                );
+                Ok(())
+            }
+            Err(e) => Err(Error::new("append to", path.display(), e)
+                .advise("look at its end, or choose another file with --output")),
         }
     }
 
@@ -138,11 +202,11 @@ impl Sink {
     /// # Errors
     /// What `man 2 fsync` lists: some of what was written may be lost.
     pub fn sync(&self) -> Result<(), Error> {
-        match &self.channel {
-            Channel::File(file) if self.is_regular => file
+        match self.regular_file() {
+            Some(file) => file
                 .sync_all()
                 .map_err(|e| Error::new("sync", self.describe(), e)),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -163,25 +227,51 @@ impl AsFd for Sink {
     }
 }
 
+/// Makes a regular file ours until it is closed. Anything else may have several writers.
+fn lock(file: &File) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("in use by another aggregator")),
+        // Not every file system has locks.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
 fn open_error(output: &Output, error: &io::Error) -> Error {
     if sys::is_no_reader(error) {
         return Error::new("open", output, "no process reads this FIFO")
             .advise("start its reader first");
     }
-    Error::new("open", output, error).advise("choose another file with --output")
+    let name = match output {
+        Output::Stdout => "standard output".to_owned(),
+        Output::Path(path) => path.display().to_string(),
+    };
+    Error::new("open", name, error).advise("choose another file with --output")
 }
 
 /// Standard output in a form that never blocks.
-fn stdout_channel() -> io::Result<Channel> {
+fn stdout_channel() -> io::Result<(Channel, Option<sys::NonBlocking>)> {
     let given = File::from(sys::raw_stdout()?);
     let kind = given.metadata()?.file_type();
     if kind.is_socket() {
-        return Ok(Channel::Socket(Socket::from(OwnedFd::from(given))));
+        return Ok((Channel::Socket(Socket::from(OwnedFd::from(given))), None));
     }
-    if kind.is_fifo() || kind.is_char_device() {
-        return Ok(Channel::File(sys::reopen_stdout()?));
+    if !kind.is_fifo() && !kind.is_char_device() {
+        return Ok((Channel::File(given), None));
     }
-    Ok(Channel::File(given))
+    match sys::reopen_stdout() {
+        Ok(own) => Ok((Channel::File(own), None)),
+        // Another user's, as after su or in a container.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            let shared = sys::NonBlocking::set(&given)?;
+            Ok((Channel::File(given), Some(shared)))
+        }
+        Err(e) => Err(e),
+    }
 }
 
 impl Write for Channel {

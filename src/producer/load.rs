@@ -28,7 +28,7 @@ pub(super) fn send(load: &Load, sender: &mut Sender) -> Result<Exit, Error> {
         }
         let mut due = now;
         if is_paced {
-            due = start + nanoseconds_before(seq, load.rate);
+            due = start.saturating_add(nanoseconds_before(seq, load.rate));
             if due > now {
                 sys::sleep_until(due);
                 now = sys::monotonic_ns();

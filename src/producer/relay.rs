@@ -60,7 +60,9 @@ impl Relay<'_> {
                 make_record(&mut self.record, line, sys::unix_seconds());
                 self.sender.send(&self.record)
             }
-            Frame::Oversize { original_bytes, .. } => Err(self.sender.refuse(original_bytes)),
+            Frame::Oversize { original_bytes, .. } => {
+                Err(self.sender.refuse(original_bytes, Some(LINE_BYTES_MAX)))
+            }
         };
         match sent {
             Ok(()) => {}

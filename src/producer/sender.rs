@@ -6,7 +6,7 @@ use crate::transports::{self, Endpoint, Transport};
 use socket2::SockRef;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// How often a daemon that is waited for is looked for.
@@ -15,7 +15,7 @@ const WAIT_STEP_NS: u64 = 10_000_000;
 /// Why a record was not sent.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The transport cannot carry it whole.
+    /// The transport, or for a line we, cannot carry it whole.
     TooLong { bytes: u64, max: Option<usize> },
     /// The transport refused it.
     Refused(io::Error),
@@ -32,6 +32,8 @@ pub(super) struct Sender {
     sent: u64,
     bytes: u64,
     errors: u64,
+    /// Length of the record that was sent last.
+    last_bytes: u64,
 }
 
 impl Sender {
@@ -52,6 +54,8 @@ impl Sender {
             let now = sys::monotonic_ns();
             match connected {
                 Ok(connection) => {
+                    let connection = beyond_the_standard_ones(connection)
+                        .map_err(|e| connect_error("connect to", endpoint, &e))?;
                     return Ok(Self {
                         endpoint: endpoint.clone(),
                         connection: connection.into(),
@@ -59,6 +63,7 @@ impl Sender {
                         sent: 0,
                         bytes: 0,
                         errors: 0,
+                        last_bytes: 0,
                     });
                 }
                 Err(e) if is_no_daemon(&e) && now < deadline => {
@@ -75,16 +80,17 @@ impl Sender {
     /// When it did not go; it is counted then.
     pub(super) fn send(&mut self, record: &[u8]) -> Result<(), Failure> {
         if self.record_bytes_max.is_some_and(|max| record.len() > max) {
-            return Err(self.refuse(record.len() as u64));
+            return Err(self.refuse(record.len() as u64, self.record_bytes_max));
         }
         // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
         match self.connection.write_all(record) {
             Ok(()) => {
                 self.sent += 1;
-                self.bytes += record.len() as u64;
+                self.last_bytes = record.len() as u64;
+                self.bytes += self.last_bytes;
                 Ok(())
             }
-            Err(e) if sys::is_message_too_long(&e) => Err(self.refuse(record.len() as u64)),
+            Err(e) if sys::is_message_too_long(&e) => Err(self.refuse(record.len() as u64, None)),
             Err(e) => {
                 self.errors += 1;
                 if self.endpoint.transport() == Transport::Udp && is_no_daemon(&e) {
@@ -95,18 +101,16 @@ impl Sender {
         }
     }
 
-    /// Counts a record that cannot go whole.
-    pub(super) fn refuse(&mut self, bytes: u64) -> Failure {
+    /// Counts a record that cannot go whole; without a `max`, the socket's send buffer said so.
+    pub(super) fn refuse(&mut self, bytes: u64, max: Option<usize>) -> Failure {
         self.errors += 1;
-        Failure::TooLong {
-            bytes,
-            max: self.record_bytes_max,
-        }
+        Failure::TooLong { bytes, max }
     }
 
     /// UDP tells of a datagram that nobody received with the next call: the one before did not go.
     fn take_back(&mut self) {
         self.sent = self.sent.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(self.last_bytes);
         self.errors += 1;
     }
 
@@ -140,7 +144,7 @@ impl Sender {
                     &self.endpoint,
                     format!("a record of {bytes} bytes is longer {limit}, and cannot go whole"),
                 )
-                .advise("send smaller records, or choose unixsock or tcp")
+                .advise("send smaller records, or over unixsock or tcp, up to 16777216 bytes")
             }
         }
     }
@@ -159,6 +163,15 @@ impl Sender {
             nanoseconds % 1_000_000_000
         )
     }
+}
+
+/// Moves a connection out of the place of a standard descriptor that we were started without, so that
+/// what we print does not become a record, nor what we send our input.
+fn beyond_the_standard_ones(connection: OwnedFd) -> io::Result<OwnedFd> {
+    if connection.as_raw_fd() > 2 {
+        return Ok(connection);
+    }
+    connection.try_clone() // F_DUPFD_CLOEXEC, from 3 on
 }
 
 /// Sends an empty datagram, which daemons ignore, and learns whether anybody is there: on loopback

@@ -83,17 +83,17 @@ pub fn set_pipe_size(fifo: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     Ok(usize::try_from(size).unwrap_or(0))
 }
 
-/// Opens the output file for appending, and creates it if it is absent.
+/// Opens the output file for appending, and creates it if it is absent and `create` says so.
 ///
 /// O_NONBLOCK, so that a FIFO, a terminal or a device given as output never blocks us; for a
 /// regular file it has no effect (`man 2 open`).
 ///
 /// # Errors
 /// What `man 2 open` lists.
-pub fn open_output(path: &Path) -> io::Result<File> {
+pub fn open_output(path: &Path, create: bool) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
-        .create(true)
+        .create(create)
         .mode(OUTPUT_MODE)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
@@ -105,7 +105,8 @@ pub fn open_output(path: &Path) -> io::Result<File> {
 /// every process that shares it, a shell on its terminal for example.
 ///
 /// # Errors
-/// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user.
+/// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user; for that case
+/// there is [`NonBlocking`].
 pub fn reopen_stdout() -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -113,17 +114,68 @@ pub fn reopen_stdout() -> io::Result<File> {
         .open("/proc/self/fd/1")
 }
 
+/// The folder that a path's last component is in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Holds on to the file that a path names, whatever it is, without opening it for anything
+/// (`man 2 open`, O_PATH). As long as it is held, its inode number is not given to another file.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn pin(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)
+}
+
 /// Tells whether a file could be created at `path`: its folder exists and we may write to it.
 ///
 /// # Errors
 /// What `man 2 access` lists.
 pub fn check_folder_of(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    let folder = CString::new(folder_of(path).as_os_str().as_bytes())?;
     // SAFETY: `folder` is a NUL-terminated string that outlives the call.
     cvt(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) })?;
     Ok(())
+}
+
+/// Keeps a file that we share with others from blocking, until dropped: the last resort where it cannot
+/// be opened anew, since it keeps the others from blocking as well.
+#[derive(Debug)]
+pub struct NonBlocking {
+    file: File,
+    flags_before: libc::c_int,
+}
+
+impl NonBlocking {
+    /// Sets O_NONBLOCK on the open file description of `file`.
+    ///
+    /// # Errors
+    /// What `man 2 fcntl` lists.
+    pub fn set(file: &File) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        // SAFETY: F_GETFL takes no argument.
+        let flags_before = cvt(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;
+        let guard = Self { file, flags_before };
+        guard.set_flags(flags_before | libc::O_NONBLOCK)?;
+        Ok(guard)
+    }
+
+    fn set_flags(&self, flags: libc::c_int) -> io::Result<()> {
+        // SAFETY: F_SETFL takes an int.
+        cvt(unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETFL, flags) }).map(drop)
+    }
+}
+
+impl Drop for NonBlocking {
+    fn drop(&mut self) {
+        // It has just been possible.
+        let _ = self.set_flags(self.flags_before);
+    }
 }

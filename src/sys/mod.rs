@@ -13,8 +13,8 @@ mod sockets;
 pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use files::{
-    PIPE_BUF, allow_blocking, check_folder_of, make_fifo, open_fifo_reader, open_fifo_writer,
-    open_output, reopen_stdout, set_pipe_size, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
+    open_fifo_writer, open_output, pin, reopen_stdout, set_pipe_size, with_umask,
 };
 pub use process::{
     ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,

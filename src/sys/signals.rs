@@ -9,14 +9,15 @@ use std::time::Duration;
 
 /// The signals that stop the daemon (SIGTERM, SIGINT, SIGHUP), readable like any other source.
 ///
-/// No handler ever runs: the signals are blocked and taken from a `signalfd(2)`.
+/// No handler ever runs: the signals are blocked and taken from a `signalfd(2)`. One that we were
+/// started to ignore (by `nohup`, or as a script's background job) stays ignored.
 #[derive(Debug)]
 pub struct StopSignals {
     file: File,
 }
 
 impl StopSignals {
-    /// Blocks the three signals and opens the descriptor that tells of them.
+    /// Blocks the signals and opens the descriptor that tells of them.
     ///
     /// # Errors
     /// EMFILE, ENFILE and ENOMEM (`man 2 signalfd`).
@@ -27,7 +28,11 @@ impl StopSignals {
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-                libc::sigaddset(set.as_mut_ptr(), signal);
+                // A blocked signal would reach the descriptor even if it is ignored
+                // (`sig_ignored` in the kernel's signal.c).
+                if !is_ignored(signal) {
+                    libc::sigaddset(set.as_mut_ptr(), signal);
+                }
             }
             set.assume_init()
         };
@@ -56,6 +61,15 @@ impl StopSignals {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Tells whether a signal's disposition is to be ignored.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null new action changes nothing, and `action` has the type that the call fills.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: it is only read when sigaction returned 0, so has filled it.
+    result == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 impl AsFd for StopSignals {

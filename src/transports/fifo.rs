@@ -21,6 +21,9 @@ const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
 pub struct FifoSource {
     stream: StreamSource<File>,
     path: PathBuf,
+    /// A writer may have come and gone since the last end of input was read and before this read end
+    /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
+    may_have_unseen_end: bool,
 }
 
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
@@ -28,12 +31,7 @@ pub struct FifoSource {
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<FifoSource, Reason> {
     match sys::make_fifo(path, options.mode.unwrap_or(DEFAULT_MODE)) {
         Ok(()) => {}
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            refuse_unless_free(path)?;
-            if let Some(mode) = options.mode {
-                fs::set_permissions(path, Permissions::from_mode(mode))?;
-            }
-        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => refuse_unless_free(path)?,
         Err(e) => return Err(e.into()),
     }
     let reader = sys::open_fifo_reader(path)?;
@@ -41,10 +39,14 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<FifoSource, Rea
     if !is_fifo(&reader)? {
         return Err(not_a_fifo());
     }
+    if let Some(mode) = options.mode {
+        reader.set_permissions(Permissions::from_mode(mode))?;
+    }
     set_pipe_size(&reader, options.buffer);
     Ok(FifoSource {
         stream: StreamSource::new(reader, options.record_bytes_max),
         path: path.to_owned(),
+        may_have_unseen_end: true, // a daemon before us may have left something
     })
 }
 
@@ -106,8 +108,15 @@ fn set_pipe_size(reader: &File, buffer: BufferSize) {
 
 impl FifoSource {
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        cx.to_the_end |= self.may_have_unseen_end;
         match self.stream.turn(cx) {
+            // Read to the end, and it is not there: a writer has it open, whose end will be reported.
+            Turn::Drained if cx.to_the_end => {
+                self.may_have_unseen_end = false;
+                Turn::Drained
+            }
             Turn::Closed if !cx.stopping => {
+                self.may_have_unseen_end = true;
                 if let Err(e) = self.reopen(cx) {
                     // The old read end serves as well: the next writer's data is an edge like any
                     // other. It only reports a hang-up that is over.

@@ -33,7 +33,7 @@ use std::os::fd::OwnedFd;
 pub enum BufferSize {
     /// As the kernel makes it.
     Default,
-    /// The largest that the kernel allows: 1 MiB of pipe and 4 MiB of UDP on most machines.
+    /// The largest that the kernel allows, for UDP up to 4 MiB.
     Max,
     /// This many bytes.
     Bytes(usize),
@@ -105,7 +105,7 @@ pub fn check(endpoint: &Endpoint) -> Result<(), Error> {
         Endpoint::Unixsock(address) => unix_path::check(Type::STREAM, address),
         Endpoint::Unixgram(address) => unix_path::check(Type::DGRAM, address),
         // A bound port leaves nothing behind when it is closed.
-        Endpoint::Tcp(address) => tcp::listen(*address).map(drop),
+        Endpoint::Tcp(address) => tcp::socket(*address).map(drop).map_err(Reason::from),
         Endpoint::Udp(address) => udp::socket(*address).map(drop).map_err(Reason::from),
         Endpoint::Fifo(path) => fifo::check(path),
     };

@@ -41,8 +41,10 @@ impl<R: Read> StreamSource<R> {
                     cx.recorder.arrived();
                     self.framer
                         .feed(&cx.scratch[..bytes], |frame| cx.recorder.frame(frame));
-                    // epoll(7), question 9: a stream that gives less than asked for is exhausted.
-                    // A stream that has been hung up has its end still to give.
+                    // epoll(7), question 9: a stream that gives less than asked for is exhausted, but
+                    // one that has been hung up has its end still to give. A sender can make a read
+                    // end early (by passing a descriptor, by urgent data, by O_DIRECT on a pipe);
+                    // the rest is read with its next bytes, at its end, or at our stop.
                     if bytes < cx.scratch.len() && !cx.to_the_end {
                         return Turn::Drained;
                     }

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// The largest payload: 65,535 bytes of IP packet less 20 of IP header and 8 of UDP header.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 65_507;
 
-/// The receive buffer that `--buffer max` asks for.
+/// The receive buffer that `--buffer max` asks for; the kernel may grant less.
 const RECEIVE_BUFFER_MAX: usize = 4 << 20;
 
 pub(super) fn bind(
@@ -23,8 +23,20 @@ pub(super) fn bind(
     let socket = socket(address)?;
     match buffer {
         BufferSize::Default => {}
-        BufferSize::Max => set_receive_buffer(&socket, RECEIVE_BUFFER_MAX)?,
-        BufferSize::Bytes(bytes) => set_receive_buffer(&socket, bytes)?,
+        BufferSize::Max => {
+            let got = set_receive_buffer(&socket, RECEIVE_BUFFER_MAX)?;
+            info!("udp: receive buffer of {got} bytes");
+        }
+        BufferSize::Bytes(bytes) => {
+            let got = set_receive_buffer(&socket, bytes)?;
+            info!("udp: receive buffer of {got} bytes");
+            if got < bytes {
+                warn!(
+                    "udp: the receive buffer is {got} bytes instead of {bytes}; \
+                     raise net.core.rmem_max to {bytes}"
+                );
+            }
+        }
     }
     let Some(address) = socket.local_addr()?.as_socket() else {
         return Err(Reason::new("the kernel gave it no address"));
@@ -44,22 +56,15 @@ pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Asks for a receive buffer of so many bytes, above the system's limit if we may.
-fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+/// Asks for a receive buffer of so many bytes, above the system's limit if we may; returns what it
+/// became.
+fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
     if sys::force_receive_buffer(socket.as_fd(), bytes).is_err() {
         socket.set_recv_buffer_size(bytes)?;
     }
     // The kernel doubles what is asked for, to make room for its own bookkeeping, and reports that
     // (`man 7 socket`).
-    let got = socket.recv_buffer_size()? / 2;
-    info!("udp: receive buffer of {got} bytes (asked for {bytes})");
-    if got < bytes {
-        warn!(
-            "udp: the receive buffer is {got} bytes instead of {bytes}, so bursts are lost sooner; \
-             raise net.core.rmem_max to {bytes}"
-        );
-    }
-    Ok(())
+    Ok(socket.recv_buffer_size()? / 2)
 }
 
 pub(super) fn connect(address: SocketAddr) -> io::Result<OwnedFd> {

@@ -2,15 +2,16 @@
 
 use super::reason::Reason;
 use crate::sys;
-use log::info;
+use log::{info, warn};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
-use std::fs::{Metadata, remove_file, symlink_metadata};
+use std::fs::{File, Metadata, TryLockError, remove_file, symlink_metadata};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Longest path or abstract name: `sun_path` has 108 bytes, one of which is the NUL after a path or
 /// before a name (`man 7 unix`).
@@ -68,36 +69,63 @@ impl fmt::Display for UnixAddress {
 #[derive(Debug)]
 pub struct OwnedPath {
     path: PathBuf,
-    identity: (u64, u64),
+    pin: File,
 }
 
 impl OwnedPath {
     fn of(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(&symlink_metadata(path)?),
+            pin: sys::pin(path)?,
         })
     }
 }
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        if is_still(&self.path, self.identity) {
+        let _lock = lock_folder_of(&self.path);
+        if is_still(&self.path, &self.pin) {
             // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
             let _ = remove_file(&self.path);
         }
     }
 }
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+/// Tells whether the path still names the pinned file. The pin keeps the file's number from being
+/// given to another one.
+fn is_still(path: &Path, pin: &File) -> bool {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match (symlink_metadata(path), pin.metadata()) {
+        (Ok(now), Ok(then)) => identity(now) == identity(then),
+        _ => false,
+    }
 }
 
-fn is_still(path: &Path, who: (u64, u64)) -> bool {
-    symlink_metadata(path).is_ok_and(|metadata| identity(&metadata) == who)
+/// How often, and how long in between, a locked folder is tried.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Locks the folder of a path until dropped, so that of several daemons that start or end at the same
+/// path only one looks and acts at a time: a socket that is bound and does not listen yet looks
+/// stale. Goes without the lock when it cannot be had: anybody may hold it.
+fn lock_folder_of(path: &Path) -> Option<File> {
+    let folder = File::open(sys::folder_of(path)).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    warn!(
+        "another process keeps {} locked; going on without the lock",
+        sys::folder_of(path).display()
+    );
+    None
 }
 
-/// Binds a new socket of this type, in place of a stale one if need be.
+/// Binds a new socket of this type, in place of a stale one if need be, and calls `complete`, before
+/// which it must not be taken for stale.
 ///
 /// # Errors
 /// When the path is something else than a socket, or a live one, and what `man 2 bind` lists.
@@ -105,13 +133,16 @@ pub(super) fn bind(
     kind: Type,
     address: &UnixAddress,
     mode: u32,
+    complete: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> Result<(Socket, Option<OwnedPath>), Reason> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
     let sock_addr = address.to_sock_addr()?;
     let UnixAddress::Path(path) = address else {
         socket.bind(&sock_addr)?;
+        complete(&socket)?;
         return Ok((socket, None));
     };
+    let _lock = lock_folder_of(path);
     // A socket's path gets 0777 less the umask (`unix_bind_bsd` in the kernel's net/unix), so that
     // this umask gives it its permissions from the first moment on.
     let bind = || sys::with_umask(0o777 & !mode, || socket.bind(&sock_addr));
@@ -122,7 +153,9 @@ pub(super) fn bind(
         }
         result => result?,
     }
-    Ok((socket, Some(OwnedPath::of(path)?)))
+    let owned = OwnedPath::of(path)?;
+    complete(&socket)?;
+    Ok((socket, Some(owned)))
 }
 
 /// Tells whether [`bind`] would find the address free, without changing anything.
@@ -131,19 +164,19 @@ pub(super) fn bind(
 /// As [`bind`].
 pub(super) fn check(kind: Type, address: &UnixAddress) -> Result<(), Reason> {
     let UnixAddress::Path(path) = address else {
-        return bind(kind, address, 0).map(drop);
+        return bind(kind, address, 0, |_| Ok(())).map(drop);
     };
     match symlink_metadata(path) {
-        Ok(_) => stale_identity(kind, path).map(drop),
+        Ok(_) => stale(kind, path).map(drop),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(path)?),
         Err(e) => Err(e.into()),
     }
 }
 
 fn remove_stale(kind: Type, path: &Path) -> Result<(), Reason> {
-    let stale = stale_identity(kind, path)?;
-    // Looked at again, since another daemon may have removed it and bound its own meanwhile.
-    if is_still(path, stale) {
+    let stale = stale(kind, path)?;
+    // Looked at again, in case another daemon has replaced it meanwhile without the lock.
+    if is_still(path, &stale) {
         info!(
             "removing {}: no process listens there any more",
             path.display()
@@ -153,16 +186,16 @@ fn remove_stale(kind: Type, path: &Path) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Makes sure that `path` is a socket which nobody has open, and tells which file it is.
-fn stale_identity(kind: Type, path: &Path) -> Result<(u64, u64), Reason> {
-    let metadata = symlink_metadata(path)?;
-    if !metadata.file_type().is_socket() {
+/// Makes sure that `path` is a socket which nobody has open, and pins it.
+fn stale(kind: Type, path: &Path) -> Result<File, Reason> {
+    let pin = sys::pin(path)?;
+    if !pin.metadata()?.file_type().is_socket() {
         return Err(Reason::new("the path exists and is not a socket")
             .advise("remove it or choose another path"));
     }
     let probe = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
     match probe.connect(&SockAddr::unix(path)?) {
-        Err(e) if e.kind() == ErrorKind::ConnectionRefused => Ok(identity(&metadata)),
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => Ok(pin),
         // A full backlog or a socket of the other type is alive as well.
         Ok(()) => Err(Reason::in_use()),
         Err(e) if e.kind() == ErrorKind::WouldBlock || sys::is_other_socket_type(&e) => {

@@ -12,6 +12,6 @@ pub(super) fn bind(
     address: &UnixAddress,
     mode: u32,
 ) -> Result<(DatagramSource, Option<OwnedPath>), Reason> {
-    let (socket, path) = unix_path::bind(Type::DGRAM, address, mode)?;
+    let (socket, path) = unix_path::bind(Type::DGRAM, address, mode, |_| Ok(()))?;
     Ok((DatagramSource::new(socket, Transport::Unixgram), path))
 }

@@ -15,8 +15,8 @@ pub(super) fn listen(
     address: &UnixAddress,
     mode: u32,
 ) -> Result<(Listener, Option<OwnedPath>), Reason> {
-    let (socket, path) = unix_path::bind(Type::STREAM, address, mode)?;
-    socket.listen(BACKLOG)?;
+    let (socket, path) =
+        unix_path::bind(Type::STREAM, address, mode, |socket| socket.listen(BACKLOG))?;
     let socket = UnixListener::from_std(net::UnixListener::from(OwnedFd::from(socket)));
     Ok((Listener::new(ListeningSocket::Unix(socket)), path))
 }

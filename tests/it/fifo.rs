@@ -245,3 +245,50 @@ fn the_hang_up_of_the_last_writer_costs_a_few_calls_and_no_more() {
     );
     daemon.stop();
 }
+
+/// The end of a writer that comes and goes between our reading of an end and our opening of the new
+/// read end is not reported by the kernel. strace makes that moment long.
+#[test]
+fn a_writer_that_comes_and_goes_during_the_reopening_has_its_end_seen() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &["fifo"]).start();
+    let mut strace = Command::new("strace")
+        .args(["-o", trace.to_str().unwrap(), "-p", &daemon.pid.to_string()])
+        .args([
+            "-e",
+            "trace=openat,read",
+            "-e",
+            "inject=openat:delay_enter=700000",
+        ])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut attached = [0; 1];
+    strace
+        .stderr
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut attached)
+        .unwrap();
+
+    daemon.connect("fifo").send("{}\n");
+    daemon.wait_for_lines(1);
+    // The daemon is in its openat now, which strace holds up.
+    let mut half = daemon.connect("fifo");
+    half.send("{\"half\":");
+    drop(half);
+    wait_for("the end of the half line", || daemon.lines_written() == 2);
+    daemon.connect("fifo").send("{\"whole\":1}\n");
+    daemon.wait_for_lines(3);
+    let records = daemon.stop().records();
+    strace.wait().unwrap();
+    assert_eq!(records[1]["message"], "{\"half\":");
+    assert_eq!(records[1]["unterminated"], true);
+    assert_eq!(records[2], json!({"whole": 1}));
+    let text = fs::read_to_string(&trace).unwrap();
+    assert!(text.contains("DELAYED"), "strace held nothing up: {text}");
+}

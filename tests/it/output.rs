@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
@@ -149,14 +149,8 @@ fn whoever_shares_our_standard_output_is_not_made_non_blocking() {
     let (reader, writer) = std::io::pipe().unwrap();
     let shared = OwnedFd::from(writer);
     let daemon = ToStdout::start(&folder, Stdio::from(shared.try_clone().unwrap()));
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", shared.as_raw_fd())).unwrap();
-    let flags = info
-        .lines()
-        .find_map(|line| line.strip_prefix("flags:"))
-        .unwrap();
-    let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
     assert_eq!(
-        flags & 0o4000,
+        flags(&shared) & 0o4000,
         0,
         "O_NONBLOCK is set on the shared description"
     );
@@ -284,29 +278,117 @@ fn an_output_that_cannot_be_opened_is_refused() {
 }
 
 #[test]
-fn a_fifo_as_output_is_waited_for_and_never_blocks() {
+fn a_fifo_as_output_is_written_to() {
     let folder = Folder::new();
     let fifo = folder.path("out");
     assert!(run(Command::new("mkfifo").arg(&fifo)).status.success());
-    let reader = std::thread::spawn({
-        let fifo = fifo.clone();
-        move || std::io::read_to_string(File::open(fifo).unwrap()).unwrap()
-    });
-    // The reader waits in its open until the daemon opens the other end.
-    wait_for("the reader", || {
-        let probe = aggregator()
-            .args(["--check", "--ipc=unixsock=@nobody", "--output"])
-            .arg(&fifo)
-            .output();
-        probe.unwrap().status.success()
-    });
-    drop(reader.join());
-    // Once more, with a reader that is sure to be there.
-    let keep = File::options().read(true).write(true).open(&fifo).unwrap();
+    let reader = File::options().read(true).write(true).open(&fifo).unwrap();
     one_record(&folder, &["--output", fifo.to_str().unwrap()]);
     let mut line = String::new();
-    BufReader::new(keep).read_line(&mut line).unwrap();
+    BufReader::new(reader).read_line(&mut line).unwrap();
     assert_eq!(line, "{\"new\":1}\n");
+}
+
+#[test]
+fn nothing_is_glued_to_an_unfinished_last_line() {
+    let folder = Folder::new();
+    let path = folder.path("out");
+    fs::write(&path, "{\"old\":1}\n{\"torn\":").unwrap();
+    one_record(&folder, &["--output", path.to_str().unwrap()]);
+    let lines = crate::harness::read_lines(&path);
+    assert_eq!(lines.len(), 3);
+    let torn: Value = serde_json::from_str(&lines[1]).unwrap();
+    assert_eq!(torn["message"], "{\"torn\":");
+    assert_eq!(torn["unterminated"], true);
+    assert_eq!(lines[2], "{\"new\":1}");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_output_is_refused() {
+    let folder = Folder::new();
+    let daemon = crate::harness::Setup::new(&folder, &["unixsock"]).start();
+    for check in [&[][..], &["--check"]] {
+        let output = run(aggregator()
+            .args(["--ipc", &folder.endpoint("unixgram"), "--output"])
+            .arg(&daemon.output)
+            .args(check));
+        assert_eq!(output.status.code(), Some(2));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("in use by another aggregator"), "{said}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn standard_output_that_is_a_file_is_emptied_from_its_beginning() {
+    let folder = Folder::new();
+    let mut file = File::create(folder.path("out")).unwrap();
+    file.write_all(b"header\n").unwrap();
+    let mut child = aggregator()
+        .args([
+            "--ipc",
+            &folder.endpoint("unixsock"),
+            "--output",
+            "-",
+            "--truncate",
+        ])
+        .stdout(file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    next_json(&mut said);
+    let address = folder.path("unixsock");
+    Client::connect("unixsock", address.to_str().unwrap()).send("{}\n");
+    crate::harness::signal(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::read(folder.path("out")).unwrap(), b"{}\n");
+}
+
+#[test]
+fn a_pipe_of_another_user_works_and_blocks_again_afterwards() {
+    if !has_program("setpriv") || fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return skip("setpriv is not installed, or the tests are not run by root");
+    }
+    let name = format!("log-aggregator-test-{}-pipe", std::process::id());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let shared = OwnedFd::from(writer);
+    let folder = Folder::new();
+    // Where that user may look, unlike this checkout perhaps.
+    let program = folder.path("aggregator");
+    fs::copy(aggregator().get_program(), &program).unwrap();
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut child = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["--ipc", &format!("unixsock=@{name}"), "--output", "-"])
+        .stdout(shared.try_clone().unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    assert_eq!(next_json(&mut said)["ready"], true);
+    let args = ["--ipc", &format!("unixsock=@{name}"), "--count", "1"];
+    assert!(run(crate::harness::producer().args(args)).status.success());
+    crate::harness::signal(child.id(), "TERM");
+    assert_eq!(next_json(&mut said)["records"], 1);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(flags(&shared) & 0o4000, 0, "O_NONBLOCK is still set");
+    drop(shared);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 1);
+}
+
+/// The flags of the open file description behind a descriptor.
+fn flags(fd: &OwnedFd) -> u32 {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
+    let flags = info
+        .lines()
+        .find_map(|line| line.strip_prefix("flags:"))
+        .unwrap();
+    u32::from_str_radix(flags.trim(), 8).unwrap()
 }
 
 #[test]

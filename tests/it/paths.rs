@@ -280,3 +280,47 @@ fn checking_creates_nothing_and_says_what_would_be() {
     assert_eq!(folder.names(), before);
     daemon.stop();
 }
+
+#[test]
+fn checking_does_not_create_what_a_symlink_points_to() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink(folder.path("target"), folder.path("link")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", folder.path("bad")).unwrap();
+    for (name, status) in [("link", 0), ("bad", 2)] {
+        let output = run(aggregator()
+            .args(["--ipc", "tcp=127.0.0.1:0", "--check", "--output"])
+            .arg(folder.path(name)));
+        assert_eq!(output.status.code(), Some(status), "{name}");
+    }
+    assert_eq!(folder.names(), ["bad", "link"]);
+}
+
+/// A socket that is bound and does not listen yet looks stale. strace makes that moment long.
+#[test]
+fn of_two_daemons_that_start_together_one_is_refused() {
+    if !crate::harness::has_program("strace") {
+        return crate::harness::skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let endpoint = folder.endpoint("unixsock");
+    let second = std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            Setup::new(&folder, &["unixsock"])
+                .wrapper([
+                    "strace",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    "inject=listen:delay_enter=700000",
+                ])
+                .start()
+        });
+        crate::harness::wait_for("the first one's socket", || {
+            folder.path("unixsock").exists()
+        });
+        let second = refused(&folder, &endpoint);
+        assert_eq!(send_one(first.join().unwrap(), "unixsock").lines.len(), 1);
+        second
+    });
+    assert!(second.contains("in use by a running process"), "{second}");
+}

@@ -40,7 +40,7 @@ fn without_a_daemon_it_says_what_was_tried_and_how_to_start_one() {
             );
             if transport == "udp" {
                 let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-                assert_eq!(report["sent"], 0, "{report}");
+                assert_eq!((&report["sent"], &report["bytes"]), (&json!(0), &json!(0)));
             }
         }
     }
@@ -252,5 +252,71 @@ fn nagle_is_off_unless_asked_for() {
         let trace = String::from_utf8(output.stderr).unwrap();
         assert_eq!(trace.contains("TCP_NODELAY, [1]"), want, "{trace}");
     }
+    daemon.stop();
+}
+
+/// What it prints must not become a record because its socket got the place of standard output.
+#[test]
+fn a_standard_descriptor_that_is_closed_stays_out_of_it() {
+    for transport in TRANSPORTS {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport]).start();
+        let endpoint = daemon.endpoint(transport);
+        let shell = |script: &str| {
+            let program = producer().get_program().to_owned();
+            run(Command::new("sh")
+                .args(["-c", script])
+                .arg(program)
+                .arg(endpoint))
+        };
+        let output = shell("exec \"$0\" --ipc \"$1\" --count 1 --report >&-");
+        assert!(output.status.success());
+        let output = shell("exec \"$0\" --ipc \"$1\" --stdin <&-");
+        assert_eq!(output.status.code(), Some(2), "it read something");
+        assert!(one_line(&output).contains("cannot read standard input"));
+        let output = shell("exec \"$0\" --ipc \"$1\" --count 1 --report <&- >&- 2>&-");
+        assert!(output.status.success());
+        assert_eq!(daemon.stop().count("records"), 2, "{transport}");
+    }
+}
+
+#[test]
+fn a_line_beyond_all_limits_is_refused_with_the_limit() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"]).start();
+    let mut input = vec![b'x'; (16 << 20) + 1];
+    input.extend_from_slice(b"\n{}\n");
+    let args = ["--stdin", "--ipc", daemon.endpoint("unixsock")];
+    let output = run_with_input(producer().args(args), &input);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        one_line(&output).contains("longer than 16777216"),
+        "{}",
+        one_line(&output)
+    );
+    assert_eq!(daemon.stop().lines, ["{}"]);
+}
+
+#[test]
+fn a_rate_far_below_one_does_not_mean_flat_out() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"]).start();
+    let args = [
+        "--ipc",
+        daemon.endpoint("unixsock"),
+        "--rate",
+        "1e-12",
+        "--count",
+        "5",
+    ];
+    let mut running = producer().args(args).spawn().unwrap();
+    daemon.wait_for_lines(1);
+    wait_for("the producer's sleep", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap();
+        stat.contains("(producer) S")
+    });
+    assert_eq!(daemon.lines_written(), 1);
+    running.kill().unwrap();
+    running.wait().unwrap();
     daemon.stop();
 }

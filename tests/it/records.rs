@@ -174,7 +174,7 @@ fn python_and_jq_read_every_line() {
     }
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &TRANSPORTS)
-        .args(["--max-record", "1024", "--stamp"])
+        .args(["--max-record", "8192", "--stamp"])
         .start();
     let mut lines: Vec<Vec<u8>> = vec![
         b"{\"a\":1}".to_vec(),
@@ -192,8 +192,9 @@ fn python_and_jq_read_every_line() {
         b"{\"a\":Infinity}".to_vec(),
         format!("{{\"a\":{}{}}}", "[".repeat(400), "]".repeat(400)).into(),
         format!("{{\"a\":{}{}}}", "[".repeat(126), "]".repeat(126)).into(),
+        format!("{{\"a\":{}}}", "1".repeat(5000)).into(),
         vec![0xff; 2000],
-        "\u{20ac}".repeat(500).into(),
+        "\u{20ac}".repeat(5000).into(),
     ];
     lines.extend((0..=255).map(|byte| vec![b'x', byte, b'y']));
     let sent: usize = lines

@@ -106,7 +106,10 @@ fn what_is_queued_when_the_signal_comes_is_written() {
 fn ctrl_c_and_a_hang_up_stop_it_as_well() {
     for signal in ["INT", "HUP"] {
         let folder = Folder::new();
-        let daemon = Setup::new(&folder, &["unixsock"]).start();
+        let daemon = Setup::new(&folder, &["unixsock"])
+            // Whatever the tests were started to ignore.
+            .wrapper(["env", "--default-signal=INT,HUP"])
+            .start();
         let mut client = daemon.connect("unixsock");
         client.send("{}\n{\"half\":");
         daemon.signal(signal);
@@ -115,4 +118,17 @@ fn ctrl_c_and_a_hang_up_stop_it_as_well() {
         assert_eq!(stopped.lines.len(), 2);
         assert_eq!(stopped.records()[1]["unterminated"], true);
     }
+}
+
+#[test]
+fn a_signal_that_it_was_started_to_ignore_is_ignored() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["env", "--ignore-signal=INT,HUP"])
+        .start();
+    daemon.signal("HUP");
+    daemon.signal("INT");
+    daemon.connect("unixsock").send("{}\n");
+    daemon.wait_for_lines(1);
+    assert_eq!(daemon.stop().lines.len(), 1);
 }
