@@ -21,7 +21,8 @@ explains. What stands after -- goes to each producer, as producer --help explain
   ./launch-producers.sh all                       the same over each of the five transports
   ./launch-producers.sh fifo -n 8 -- --rate 0 --count 100000
 
-BIN_DIR names a folder with both programs to use instead of building them.
+BIN_DIR names a folder with both programs to use instead of building them; ENDPOINTS says what all
+stands for (unixsock tcp unixgram udp fifo).
 EOF
 }
 
@@ -63,7 +64,7 @@ done
 options=("$@")
 [[ $count =~ ^[1-9][0-9]*$ ]] || fail 1 "cannot use -n $count: it is not a number of at least 1"
 if [[ $kind == all ]]; then
-    endpoints=(unixsock tcp unixgram udp fifo)
+    read -ra endpoints <<<"${ENDPOINTS:-unixsock tcp unixgram udp fifo}"
 else
     endpoints=("$kind")
 fi
@@ -91,21 +92,25 @@ trap 'exit 143' TERM HUP
 bin=${BIN_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
 if [[ -z ${BIN_DIR:-} ]]; then
     [[ -x $bin/aggregator ]] || echo "launch-producers.sh: building" >&2
-    (cd "$root" && cargo build --release --locked --quiet) ||
+    cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml" ||
         fail 2 "cannot build the programs: cargo failed; see its lines above"
 fi
 
 # Which of the endpoints has no daemon?
 free=()
+is_free=()
 for endpoint in "${endpoints[@]}"; do
     if verdict=$("$bin/aggregator" --check --ipc "$endpoint" --output "$scratch/records"); then
         free+=("$endpoint")
+        is_free+=(1)
         fifo=${verdict%%: ok*}
         if [[ $fifo == fifo=* && ! -e ${fifo#fifo=} ]]; then made_fifos+=("${fifo#fifo=}"); fi
     elif [[ -z $verdict ]]; then
         exit 1 # the program has said what is wrong with the endpoint
     elif [[ ${verdict%%$'\n'*} != *": in use by a running process" ]]; then
         fail 2 "cannot start a daemon: ${verdict%%$'\n'*}"
+    else
+        is_free+=(0)
     fi
 done
 
@@ -138,9 +143,14 @@ for producer in "${producers[@]}"; do
     wait "$producer" || failed=$((failed + 1))
 done
 sent=0
+sent_to_ours=0
 for ((i = 0; i < ${#producers[@]}; i++)); do
     report=$(<"$reports/$i")
-    if [[ $report ]]; then sent=$((sent + $(number sent "$report"))); fi
+    if [[ $report ]]; then
+        by_one=$(number sent "$report")
+        sent=$((sent + by_one))
+        if ((is_free[i / count])); then sent_to_ours=$((sent_to_ours + by_one)); fi
+    fi
 done
 echo "${#producers[@]} producers sent $sent records over ${endpoints[*]}"
 producers=()
@@ -153,6 +163,8 @@ wait "$daemon" || fail 2 "cannot stop the daemon cleanly: see its line above"
 daemon=
 written=$(number records "$summary")
 drops=$(number kernel_drops "$summary")
-echo "the daemon started for this run wrote $written records; the kernel dropped $drops; the last one:"
-tail -n 1 "$records"
+echo "the daemon started for this run, on ${free[*]}, wrote $written records of $sent_to_ours"
+if ((drops)); then echo "the kernel dropped $drops, which were sent faster than they were read"; fi
+echo "the last one: $(tail -n 1 "$records")"
 if [[ $keep ]]; then echo "all of them are in $keep"; fi
+((written + drops == sent_to_ours)) || fail 2 "cannot find all that was sent: this must not be; please report it"

@@ -6,15 +6,20 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+fn programs() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_aggregator"))
+        .parent()
+        .unwrap()
+}
+
 fn script() -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let programs = Path::new(env!("CARGO_BIN_EXE_aggregator"))
-        .parent()
-        .unwrap();
-    let mut command = Command::new("bash");
+    // A shell cannot trap what it was started to ignore, as a background job is.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT", "bash"])
         .arg(root.join("launch-producers.sh"))
-        .env("BIN_DIR", programs);
+        .env("BIN_DIR", programs());
     command
 }
 
@@ -38,7 +43,7 @@ fn without_a_daemon_it_starts_one_and_leaves_nothing_behind() {
             text.starts_with("3 producers sent 60 records over "),
             "{text}"
         );
-        assert!(text.contains("wrote 60 records"), "{text}");
+        assert!(text.contains("wrote 60 records of 60"), "{text}");
         assert!(text.contains("{\"source\":\"producer\""), "{text}");
         assert!(folder.names().is_empty(), "{:?}", folder.names());
     }
@@ -67,6 +72,29 @@ fn a_daemon_that_runs_is_used_and_left_running() {
         assert_eq!(text.lines().count(), 1, "{text}");
         assert_eq!(daemon.stop().count("records"), 100, "{transport}");
     }
+}
+
+#[test]
+fn only_what_went_to_its_own_daemon_is_held_against_it() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"]).start();
+    // As with all, when one of the five has a daemon already.
+    let endpoints = format!(
+        "{} {}",
+        daemon.endpoint("unixsock"),
+        folder.endpoint("fifo")
+    );
+    let text = said(&run(script()
+        .env("ENDPOINTS", endpoints)
+        .arg("all")
+        .args(FAST)));
+    assert!(
+        text.starts_with("10 producers sent 200 records over "),
+        "{text}"
+    );
+    assert!(text.contains("started for this run, on fifo="), "{text}");
+    assert!(text.contains("wrote 100 records of 100"), "{text}");
+    assert_eq!(daemon.stop().count("records"), 100);
 }
 
 #[test]
