@@ -275,9 +275,16 @@ fn a_writer_that_comes_and_goes_during_the_reopening_has_its_end_seen() {
         .read_exact(&mut attached)
         .unwrap();
 
-    daemon.connect("fifo").send("{}\n");
+    let mut first = daemon.connect("fifo");
+    first.send("{}\n");
     daemon.wait_for_lines(1);
-    // The daemon is in its openat now, which strace holds up.
+    drop(first);
+    // From here on the daemon is on its way to openat, which strace holds up.
+    wait_for("the end of the first", || {
+        let text = fs::read_to_string(&trace).unwrap();
+        text.lines()
+            .any(|line| line.starts_with("read(") && line.ends_with("= 0"))
+    });
     let mut half = daemon.connect("fifo");
     half.send("{\"half\":");
     drop(half);
