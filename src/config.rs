@@ -2,10 +2,11 @@
 
 use crate::cli;
 use crate::error::Error;
-use crate::sink::Output;
+use crate::sink::{Output, SyncPolicy};
 use crate::sys;
 use crate::transports::{BufferSize, Endpoint, Transport};
 use argh::FromArgs;
+use std::time::Duration;
 
 /// Descriptors kept back for everything that is not a connection: the standard ones, the event
 /// loop, signals, the output, listeners, a FIFO being reopened.
@@ -76,6 +77,25 @@ pub struct Options {
     #[argh(switch)]
     stamp: bool,
 
+    /// when what was written is made to survive a crash of the machine: never (when the kernel sees
+    /// fit), exit, interval=SECONDS or batch (after each write) (default: exit)
+    #[argh(
+        option,
+        arg_name = "WHEN",
+        default = "SyncPolicy::Exit",
+        from_str_fn(sync_policy)
+    )]
+    sync: SyncPolicy,
+
+    /// how long a stop may take to read and write what is queued (default: 10)
+    #[argh(
+        option,
+        arg_name = "SECONDS",
+        default = "Duration::from_secs(10)",
+        from_str_fn(seconds)
+    )]
+    drain_timeout: Duration,
+
     /// check that everything could be bound and opened, create nothing, and exit
     #[argh(switch)]
     check: bool,
@@ -105,6 +125,10 @@ pub struct Config {
     pub buffer: BufferSize,
     /// Whether records are stamped.
     pub stamping: bool,
+    /// When the output is synced.
+    pub sync_policy: SyncPolicy,
+    /// How long a stop may take.
+    pub drain_time_max: Duration,
     /// Only check.
     pub check: bool,
 }
@@ -141,6 +165,8 @@ impl TryFrom<Options> for Config {
             socket_mode: options.socket_mode,
             buffer: options.buffer,
             stamping: options.stamp,
+            sync_policy: options.sync,
+            drain_time_max: options.drain_timeout,
             check: options.check,
         })
     }
@@ -193,6 +219,30 @@ fn buffer_size(text: &str) -> Result<BufferSize, String> {
     }
 }
 
+fn sync_policy(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "never" => Ok(SyncPolicy::Never),
+        "exit" => Ok(SyncPolicy::Exit),
+        "batch" => Ok(SyncPolicy::Batch),
+        _ => match text.strip_prefix("interval=") {
+            Some(interval) => seconds(interval).map(SyncPolicy::Interval),
+            None => Err(format!(
+                "'{text}' is none of never, exit, interval=SECONDS, batch"
+            )),
+        },
+    }
+}
+
+/// Reads a number of seconds, up to a year of them.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=YEAR).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("'{text}' is not a number of seconds of at least 0"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +270,8 @@ mod tests {
                 socket_mode: None,
                 buffer: BufferSize::Max,
                 stamping: false,
+                sync_policy: SyncPolicy::Exit,
+                drain_time_max: Duration::from_secs(10),
                 check: false,
             }
         );
@@ -229,12 +281,14 @@ mod tests {
     fn every_option_is_taken_in_both_forms() {
         let spaced = config(
             "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
-             --max-connections 7 --socket-mode 0600 --buffer 4096 --stamp --check",
+             --max-connections 7 --socket-mode 0600 --buffer 4096 --stamp --sync interval=0.5 \
+             --drain-timeout 3 --check",
         )
         .unwrap();
         let joined = config(
             "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
-             --max-connections=7 --socket-mode=600 --buffer=4096 --stamp --check",
+             --max-connections=7 --socket-mode=600 --buffer=4096 --stamp --sync=interval=0.5 \
+             --drain-timeout=3 --check",
         )
         .unwrap();
         assert_eq!(spaced, joined);
@@ -242,6 +296,9 @@ mod tests {
         assert_eq!(spaced.output, Output::Stdout);
         assert_eq!(spaced.socket_mode, Some(0o600));
         assert_eq!(spaced.buffer, BufferSize::Bytes(4096));
+        let half_a_second = Duration::from_millis(500);
+        assert_eq!(spaced.sync_policy, SyncPolicy::Interval(half_a_second));
+        assert_eq!(spaced.drain_time_max, Duration::from_secs(3));
     }
 
     #[test]
@@ -276,6 +333,13 @@ mod tests {
             ("--buffer most", "neither default nor max"),
             ("--buffer 0", "from 1"),
             ("--output=", "it is empty"),
+            (
+                "--sync always",
+                "none of never, exit, interval=SECONDS, batch",
+            ),
+            ("--sync interval=soon", "number of seconds"),
+            ("--drain-timeout -1", "number of seconds"),
+            ("--drain-timeout inf", "number of seconds"),
         ] {
             let error = config(words).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage, "{words}");

@@ -1,6 +1,7 @@
 //! What each endpoint has brought, and the summary line.
 
 use crate::batch::Tally;
+use crate::reactor::OutputCounters;
 use std::fmt::Write;
 
 /// What one endpoint has brought so far.
@@ -44,8 +45,8 @@ impl Counters {
     }
 }
 
-/// The summary: one line of JSON with the totals and each endpoint's part.
-pub fn summary(endpoints: &[(String, Counters)]) -> String {
+/// The summary: one line of JSON with the totals, how the output got on, and each endpoint's part.
+pub fn summary(endpoints: &[(String, Counters)], output: OutputCounters) -> String {
     let mut totals = Counters::default();
     let mut parts = String::new();
     for (name, counters) in endpoints {
@@ -55,8 +56,11 @@ pub fn summary(endpoints: &[(String, Counters)]) -> String {
         write!(parts, "{comma}{name}:{{{}}}", counters.members()).expect("a String takes all");
     }
     format!(
-        "{{\"summary\":true,{},\"endpoints\":{{{parts}}}}}",
-        totals.members()
+        "{{\"summary\":true,{},\"paused_seconds\":{:.3},\"sync_errors\":{},\
+         \"endpoints\":{{{parts}}}}}",
+        totals.members(),
+        output.paused.as_secs_f64(),
+        output.sync_errors
     )
 }
 
@@ -81,15 +85,21 @@ mod tests {
             json!({"records": n, "bytes": 10 * n, "wrapped": n / 2, "truncated": n / 4,
                    "kernel_drops": 3 * n, "connections": n + 1})
         };
-        let line = summary(&[
-            ("fifo=/tmp/\"x\"".to_owned(), counters(8)),
-            ("tcp=127.0.0.1:1".to_owned(), counters(4)),
-        ]);
+        let line = summary(
+            &[
+                ("fifo=/tmp/\"x\"".to_owned(), counters(8)),
+                ("tcp=127.0.0.1:1".to_owned(), counters(4)),
+            ],
+            OutputCounters {
+                paused: std::time::Duration::from_millis(1500),
+                sync_errors: 2,
+            },
+        );
         assert!(!line.contains('\n'));
         assert_eq!(
             serde_json::from_str::<Value>(&line).unwrap(),
             json!({"summary": true, "records": 12, "bytes": 120, "wrapped": 6, "truncated": 3,
-                   "kernel_drops": 36, "connections": 14,
+                   "kernel_drops": 36, "connections": 14, "paused_seconds": 1.5, "sync_errors": 2,
                    "endpoints": {"fifo=/tmp/\"x\"": part(8), "tcp=127.0.0.1:1": part(4)}})
         );
     }

@@ -40,6 +40,8 @@ fn collect(config: &Config) -> Result<Exit, Error> {
         record_bytes_max: config.record_bytes_max,
         connections_max: config.raise_connections_max()?,
         stamping: config.stamping,
+        drain_time_max: config.drain_time_max,
+        sync_policy: config.sync_policy,
     };
     let sink = Sink::open(&config.output)?;
     let bound = bind(config)?;
@@ -52,7 +54,7 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     let outcome = reactor.run();
     tell_starter(
         Told::beside(&config.output),
-        &counters::summary(&outcome.endpoints),
+        &counters::summary(&outcome.endpoints, outcome.output),
     );
     match outcome.error {
         Some(error) => Err(error),

@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where records are to go, as the user said it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +70,28 @@ impl Output {
     }
 }
 
-/// What became of a batch.
+/// When what was written is made to survive a crash of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// When the kernel sees fit.
+    Never,
+    /// At a stop.
+    Exit,
+    /// At most this long after it was written, and at a stop.
+    Interval(Duration),
+    /// After each write, before anything else is read.
+    Batch,
+}
+
+/// What became of a batch. What the output has not taken stays in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flush {
     /// The output has taken all of it.
     Done,
-    /// The output takes no more for now; the rest stays in the batch.
+    /// The output takes no more before it says so.
     NotReady,
+    /// The output has refused bytes, for a reason that may pass.
+    Refused(Error),
 }
 
 /// The open output.
@@ -189,12 +205,25 @@ impl Sink {
     /// Writes what the batch holds, going on at the exact byte after a short write.
     ///
     /// # Errors
-    /// When the output refuses bytes; the batch keeps those that it did not take.
+    /// When the output refuses bytes for good.
     pub fn flush(&mut self, batch: &mut Batch) -> Result<Flush, Error> {
-        write_out(&mut self.channel, batch).map_err(|e| {
-            Error::new("write", self.describe(), e)
-                .advise("see to it that the output can take more, and start again")
-        })
+        match write_out(&mut self.channel, batch) {
+            Ok(Written::All) => Ok(Flush::Done),
+            Ok(Written::AsMuchAsFits) => Ok(Flush::NotReady),
+            Err(e) => {
+                let error = Error::new("write", self.describe(), &e);
+                if sys::is_refusal(&e) {
+                    Ok(Flush::Refused(error))
+                } else {
+                    Err(error.advise("see to it that the output can take more, and start again"))
+                }
+            }
+        }
+    }
+
+    /// Tells whether a sync makes sense here: only a regular file outlives the machine.
+    pub fn can_sync(&self) -> bool {
+        self.is_regular
     }
 
     /// Waits until a regular file's bytes are on the disk.
@@ -287,17 +316,24 @@ impl Write for Channel {
     }
 }
 
-fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Flush> {
+/// How much of a batch was written.
+#[derive(Debug, PartialEq, Eq)]
+enum Written {
+    All,
+    AsMuchAsFits,
+}
+
+fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Written> {
     while !batch.rest().is_empty() {
         match channel.write(batch.rest()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(bytes) => batch.take(bytes),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Flush::NotReady),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Written::AsMuchAsFits),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(Flush::Done)
+    Ok(Written::All)
 }
 
 #[cfg(test)]
@@ -345,13 +381,13 @@ mod tests {
 
         assert_eq!(
             write_out(&mut channel, &mut batch).unwrap(),
-            Flush::NotReady
+            Written::AsMuchAsFits
         );
         assert_eq!(batch.rest(), b":1}\n{}\n");
         let refused = write_out(&mut channel, &mut batch).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StorageFull);
         assert_eq!(batch.lines_left(), 2);
-        assert_eq!(write_out(&mut channel, &mut batch).unwrap(), Flush::Done);
+        assert_eq!(write_out(&mut channel, &mut batch).unwrap(), Written::All);
         assert_eq!(channel.taken, b"{\"a\":1}\n{}\n");
     }
 }

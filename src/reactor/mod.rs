@@ -3,18 +3,21 @@
 //! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
 //! has completed. Nothing here knows a transport; see [`Source`].
 
+mod outlet;
 mod table;
 
-use crate::batch::Batch;
+pub use outlet::OutputCounters;
+
 use crate::counters::Counters;
 use crate::error::{Error, Exit};
 use crate::record::{Clock, Recorder};
-use crate::sink::{Flush, Sink};
+use crate::sink::{Sink, SyncPolicy};
 use crate::sys::{self, StopSignals};
 use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
 use log::{debug, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use outlet::Outlet;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -28,12 +31,6 @@ const EVENTS_MAX: usize = 1024;
 /// Room for one read.
 const SCRATCH_BYTES: usize = 128 << 10;
 
-/// A batch that holds this much is written before the round ends.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-
-/// How long a stop may take.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// How long a listener waits that the machine kept from accepting, if nothing of ours is closed.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
@@ -46,6 +43,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Whether records get `_transport` and the two times.
     pub stamping: bool,
+    /// How long a stop may take.
+    pub drain_time_max: Duration,
+    /// When the output is synced.
+    pub sync_policy: SyncPolicy,
 }
 
 /// How a run ended.
@@ -53,6 +54,8 @@ pub struct Settings {
 pub struct Outcome {
     /// What each endpoint has brought.
     pub endpoints: Vec<(String, Counters)>,
+    /// How the output has got on.
+    pub output: OutputCounters,
     /// The exit status.
     pub exit: Exit,
     /// What went wrong, if something did.
@@ -79,10 +82,7 @@ pub struct Reactor {
     settings: Settings,
     scratch: Box<[u8]>,
     accepted: Vec<Source>,
-    batch: Batch,
-    sink: Sink,
-    /// The output takes no more for now, so nothing is read either.
-    is_output_full: bool,
+    outlet: Outlet,
     /// When a parked listener tries again.
     accept_retry: Option<Instant>,
     stop: Stop,
@@ -142,14 +142,12 @@ impl Reactor {
             events: Events::with_capacity(EVENTS_MAX),
             signals,
             table,
-            batch: Batch::default(),
+            outlet: Outlet::new(sink, settings.sync_policy),
             intakes,
             paths,
             settings,
             scratch: vec![0; SCRATCH_BYTES].into(),
             accepted: Vec::new(),
-            sink,
-            is_output_full: false,
             accept_retry: None,
             stop: Stop::No,
         })
@@ -178,7 +176,7 @@ impl Reactor {
     fn is_done(&self) -> bool {
         match self.stop {
             Stop::No => false,
-            Stop::Draining { .. } => self.table.is_empty() && !self.is_output_full,
+            Stop::Draining { .. } => self.table.is_empty() && self.outlet.is_open(),
             Stop::Now => true,
         }
     }
@@ -186,9 +184,9 @@ impl Reactor {
     /// Sleeps until there is something to do. The only place that does.
     fn wait(&mut self) -> Result<(), Error> {
         let timeout = self.timeout();
-        if self.is_output_full {
+        if !self.outlet.is_open() {
             self.events.clear();
-            return sys::wait_for_signal_or_output(&self.signals, self.sink.as_fd(), timeout)
+            return sys::wait_for_signal_or_output(&self.signals, self.outlet.readiness(), timeout)
                 .map_err(|e| Error::new("wait for", "the output", e));
         }
         match self.poll.poll(&mut self.events, timeout) {
@@ -201,14 +199,15 @@ impl Reactor {
 
     /// How long the next sleep may be; `None` when nothing is due.
     fn timeout(&self) -> Option<Duration> {
-        if self.table.has_ready() && !self.is_output_full {
+        if self.table.has_ready() && self.outlet.is_open() {
             return Some(Duration::ZERO);
         }
         let deadline = match self.stop {
             Stop::Draining { until } => Some(until),
             Stop::No | Stop::Now => None,
         };
-        let due = deadline.into_iter().chain(self.accept_retry).min()?;
+        let dues = [deadline, self.accept_retry, self.outlet.deadline()];
+        let due = dues.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
@@ -223,15 +222,15 @@ impl Reactor {
         }
         self.see_to_signals()?;
         self.see_to_deadlines();
-        if self.is_output_full || self.stop == Stop::Now {
+        if !self.outlet.is_open() || self.stop == Stop::Now {
             return Ok(());
         }
         let ready = self.table.take_ready();
         for (index, &token) in ready.iter().enumerate() {
             self.turn(token);
-            if self.batch.rest().len() >= BATCH_BYTES_MAX {
+            if self.outlet.is_due() {
                 self.flush()?;
-                if self.is_output_full {
+                if !self.outlet.is_open() {
                     self.table.put_back(&ready[index + 1..]);
                     break;
                 }
@@ -242,13 +241,13 @@ impl Reactor {
 
     /// Takes the signals that came, if this round was woken by one.
     fn see_to_signals(&mut self) -> Result<(), Error> {
-        if !self.is_output_full && !self.events.iter().any(|event| event.token() == SIGNALS) {
+        if self.outlet.is_open() && !self.events.iter().any(|event| event.token() == SIGNALS) {
             return Ok(());
         }
         let failed = |e| Error::new("read", "the pending signals", e);
         while self.signals.take().map_err(failed)? {
             match self.stop {
-                Stop::No => self.begin_stop(),
+                Stop::No => self.begin_stop()?,
                 Stop::Draining { .. } | Stop::Now => {
                     warn!("a second signal: stopping before everything is drained");
                     self.stop = Stop::Now;
@@ -266,27 +265,33 @@ impl Reactor {
             self.accept_retry = None;
             self.table.unpark();
         }
+        self.outlet.see_to_sync();
         if let Stop::Draining { until } = self.stop
             && until <= Instant::now()
         {
-            warn!(
-                "the stop took more than {} s: leaving before everything is drained",
-                DRAIN_TIME_MAX.as_secs()
-            );
+            warn!("the time for draining is up: leaving before everything is drained");
             self.stop = Stop::Now;
         }
     }
 
     /// Lets no more in where that is possible, and has every source read to its end.
-    fn begin_stop(&mut self) {
+    fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
+        if self.outlet.is_refusing() {
+            self.flush_now()?;
+            if self.outlet.is_refusing() {
+                self.stop = Stop::Now;
+                return Ok(());
+            }
+        }
         for entry in self.table.iter() {
             entry.source.stop();
         }
         self.table.wake_all();
         self.stop = Stop::Draining {
-            until: Instant::now() + DRAIN_TIME_MAX,
+            until: Instant::now() + self.settings.drain_time_max,
         };
+        Ok(())
     }
 
     /// Gives one source its turn and acts on how it ended.
@@ -306,7 +311,7 @@ impl Reactor {
                 stamping: self.settings.stamping,
                 stamp: None,
                 clock: Clock::SYSTEM,
-                lines: self.batch.lines_of(endpoint),
+                lines: self.outlet.lines_of(endpoint),
             },
             accepted: &mut self.accepted,
             room,
@@ -363,42 +368,37 @@ impl Reactor {
 
     /// Writes what has been completed.
     fn flush(&mut self) -> Result<(), Error> {
-        match self.sink.flush(&mut self.batch)? {
-            Flush::Done => {
-                self.settle();
-                self.is_output_full = false;
-            }
-            Flush::NotReady => self.is_output_full = true,
-        }
-        Ok(())
+        let intakes = &mut self.intakes;
+        self.outlet
+            .flush(|endpoint, tally| intakes[endpoint].counters.written += tally)
     }
 
-    /// Counts what the output has taken.
-    fn settle(&mut self) {
+    /// Writes what has been completed, even if the output has just refused it.
+    fn flush_now(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
-        self.batch
-            .settle(|endpoint, tally| intakes[endpoint].counters.written += tally);
+        self.outlet
+            .flush_now(|endpoint, tally| intakes[endpoint].counters.written += tally)
     }
 
     /// Syncs the output, removes the paths and sums up.
     fn end(mut self, result: Result<(), Error>) -> Outcome {
-        let synced = match self.stop {
-            Stop::Now => Ok(()), // at once means at once
-            Stop::No | Stop::Draining { .. } => self.sink.sync(),
-        };
-        self.settle(); // what the output has taken of a batch that it refused
-        let left = self.batch.lines_left();
-        let error = result.and(synced).err().map(|error| match left {
-            0 => error,
-            1.. => error.advise(format!("{left} records could not be written")),
+        let may_sync = self.stop != Stop::Now; // at once means at once
+        let intakes = &mut self.intakes;
+        let (left, sync_failure) = self.outlet.end(may_sync, |endpoint, tally| {
+            intakes[endpoint].counters.written += tally;
         });
+        let mut error = result.err().or(sync_failure);
         let exit = match (&error, self.stop) {
             (Some(error), _) => error.exit(),
             (None, Stop::Now) => Exit::Undrained,
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
-        if error.is_none() && left > 0 {
-            warn!("{left} records could not be written: the output took no more");
+        if left > 0 {
+            let lost = format!("{left} records could not be written");
+            match error.take() {
+                Some(e) => error = Some(e.advise(lost)),
+                None => warn!("{lost}: the output took no more"),
+            }
         }
         for entry in self.table.iter() {
             self.intakes[entry.endpoint].counters.kernel_drops += entry.source.kernel_drops();
@@ -411,6 +411,7 @@ impl Reactor {
             .collect();
         Outcome {
             endpoints,
+            output: self.outlet.counters(),
             exit,
             error,
         }

@@ -48,6 +48,15 @@ pub fn is_out_of_system_resources(error: &io::Error) -> bool {
     )
 }
 
+/// Tells whether a write failed for a reason that may pass: a full disk or quota, a device's error, a
+/// file system that has become read-only.
+pub fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::EROFS)
+    )
+}
+
 /// Tells whether opening a FIFO for writing failed because no process reads it (`man 7 fifo`).
 pub fn is_no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENXIO)

@@ -78,14 +78,14 @@ impl AsFd for StopSignals {
     }
 }
 
-/// Waits until a signal is pending or `output` takes bytes again, at most `timeout`. What sources
-/// have to say does not end this wait: while the output is not ready they are not read.
+/// Waits until a signal is pending or, if there is one, `output` takes bytes again, at most `timeout`.
+/// What sources have to say does not end this wait: while the output takes nothing they are not read.
 ///
 /// # Errors
 /// ENOMEM; an interrupted wait is a wait that ended.
 pub fn wait_for_signal_or_output(
     signals: &StopSignals,
-    output: BorrowedFd<'_>,
+    output: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
 ) -> io::Result<()> {
     let mut waited_for = [
@@ -95,7 +95,7 @@ pub fn wait_for_signal_or_output(
             revents: 0,
         },
         libc::pollfd {
-            fd: output.as_raw_fd(),
+            fd: output.map_or(-1, |output| output.as_raw_fd()), // a negative one is passed over
             events: libc::POLLOUT,
             revents: 0,
         },

@@ -5,6 +5,7 @@
 
 mod commands;
 mod delivery;
+mod faults;
 mod fifo;
 mod harness;
 mod launch;

@@ -234,32 +234,6 @@ fn a_daemon_that_cannot_start_empties_nobodys_file() {
 }
 
 #[test]
-fn an_output_that_refuses_is_a_failure_that_says_what_was_lost() {
-    let folder = Folder::new();
-    let endpoint = folder.endpoint("unixsock");
-    let mut child = aggregator()
-        .args(["--ipc", &endpoint, "--output", "/dev/full"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    assert_eq!(next_json(&mut stdout)["ready"], true);
-    let path = folder.path("unixsock");
-    Client::connect("unixsock", path.to_str().unwrap()).send("{}\n{}\n{}\n");
-    assert_eq!(next_json(&mut stdout)["records"], 0);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let line = one_line(&output);
-    assert!(
-        line.contains("cannot write /dev/full: No space left on device"),
-        "{line}"
-    );
-    assert!(line.contains("3 records could not be written"), "{line}");
-    assert!(!path.exists());
-}
-
-#[test]
 fn an_output_that_cannot_be_opened_is_refused() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");

@@ -1,0 +1,231 @@
+//! The output's side of the event loop: what waits to be written, and what is done while the output
+//! does not take it.
+
+use crate::batch::{Batch, Lines, Tally};
+use crate::error::Error;
+use crate::sink::{Flush, Sink, SyncPolicy};
+use log::{error, warn};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// A batch that holds this much is written before the round ends.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// How long an output that refuses bytes is left alone at first, and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The batch, the sink, and how they get on.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    batch: Batch,
+    sink: Sink,
+    state: State,
+    /// How long the pauses lasted that have ended.
+    paused: Duration,
+    sync_policy: SyncPolicy,
+    /// When what was written is to be synced.
+    sync_due: Option<Instant>,
+    /// Something was written since the last sync.
+    is_unsynced: bool,
+    /// The first sync that failed. A later one says nothing of what that one lost: the kernel has
+    /// dropped the pages (`man 2 fsync`).
+    sync_failure: Option<Error>,
+    sync_errors: u64,
+}
+
+/// Whether the output takes bytes.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// As far as we know.
+    Open,
+    /// Not before it says so: a full pipe, socket or terminal.
+    Full,
+    /// It has refused them, and does not say when it takes some again: a full disk.
+    Refusing {
+        since: Instant,
+        retry: Instant,
+        pause: Duration,
+    },
+}
+
+/// What a run amounts to on the output's side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputCounters {
+    /// How long the output refused bytes, so that nothing was read.
+    pub paused: Duration,
+    /// How often a sync failed.
+    pub sync_errors: u64,
+}
+
+impl Outlet {
+    pub(super) fn new(sink: Sink, sync_policy: SyncPolicy) -> Self {
+        Self {
+            batch: Batch::default(),
+            sink,
+            state: State::Open,
+            paused: Duration::ZERO,
+            sync_policy,
+            sync_due: None,
+            is_unsynced: false,
+            sync_failure: None,
+            sync_errors: 0,
+        }
+    }
+
+    /// Where to append lines of this endpoint.
+    pub(super) fn lines_of(&mut self, endpoint: usize) -> Lines<'_> {
+        self.batch.lines_of(endpoint)
+    }
+
+    /// Tells whether the output takes bytes. While it does not, nothing is to be read, so that the
+    /// transports press back on those who send.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    pub(super) fn is_refusing(&self) -> bool {
+        matches!(self.state, State::Refusing { .. })
+    }
+
+    /// The descriptor that tells when the output takes bytes again, if it does.
+    pub(super) fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        matches!(self.state, State::Full).then(|| self.sink.as_fd())
+    }
+
+    /// Tells whether the batch holds enough to be written before the round ends.
+    pub(super) fn is_due(&self) -> bool {
+        self.batch.rest().len() >= BATCH_BYTES_MAX
+    }
+
+    /// When something is to be done here next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Refusing { retry, .. } => Some(retry),
+            State::Open | State::Full => self.sync_due,
+        }
+    }
+
+    /// Writes what there is, unless it is too early to try again; calls `count` for what was written.
+    ///
+    /// # Errors
+    /// When the output will never take it.
+    pub(super) fn flush(&mut self, count: impl FnMut(usize, Tally)) -> Result<(), Error> {
+        if let State::Refusing { retry, .. } = self.state
+            && Instant::now() < retry
+        {
+            return Ok(());
+        }
+        self.flush_now(count)
+    }
+
+    /// Writes what there is.
+    ///
+    /// # Errors
+    /// When the output will never take it.
+    pub(super) fn flush_now(&mut self, count: impl FnMut(usize, Tally)) -> Result<(), Error> {
+        if self.batch.rest().is_empty() {
+            return Ok(());
+        }
+        match self.sink.flush(&mut self.batch)? {
+            Flush::Done => {
+                self.batch.settle(count);
+                self.resume();
+                self.note_unsynced();
+            }
+            Flush::NotReady => {
+                self.resume();
+                self.state = State::Full;
+            }
+            Flush::Refused(e) => self.pause(&e),
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, refusal: &Error) {
+        let now = Instant::now();
+        let (since, pause) = match self.state {
+            State::Refusing { since, pause, .. } => (since, (pause * 2).min(RETRY_MAX)),
+            State::Open | State::Full => {
+                warn!(
+                    "{refusal}; nothing is read until it takes more, which is tried again and again"
+                );
+                (now, RETRY_FIRST)
+            }
+        };
+        self.state = State::Refusing {
+            since,
+            retry: now + pause,
+            pause,
+        };
+    }
+
+    fn resume(&mut self) {
+        if let State::Refusing { since, .. } = self.state {
+            let lasted = since.elapsed();
+            self.paused += lasted;
+            warn!(
+                "the output takes records again, after {:.1} s",
+                lasted.as_secs_f64()
+            );
+        }
+        self.state = State::Open;
+    }
+
+    fn note_unsynced(&mut self) {
+        if !self.sink.can_sync() {
+            return;
+        }
+        self.is_unsynced = true;
+        match self.sync_policy {
+            SyncPolicy::Never | SyncPolicy::Exit => {}
+            SyncPolicy::Batch => self.sync(),
+            SyncPolicy::Interval(interval) => {
+                self.sync_due
+                    .get_or_insert_with(|| Instant::now() + interval);
+            }
+        }
+    }
+
+    /// Syncs if it is time. Reads the clock only if there will be a time.
+    pub(super) fn see_to_sync(&mut self) {
+        if self.sync_due.is_some_and(|due| due <= Instant::now()) {
+            self.sync();
+        }
+    }
+
+    fn sync(&mut self) {
+        self.sync_due = None;
+        self.is_unsynced = false;
+        if let Err(e) = self.sink.sync() {
+            error!("{e}; some of what was written may not survive a crash of the machine");
+            self.sync_errors += 1;
+            self.sync_failure.get_or_insert(e);
+        }
+    }
+
+    /// Ends the output's part of a run: syncs if that is the policy, and counts what a refused batch
+    /// has written. Returns how many records could not be written, and a failure that must not go
+    /// unsaid.
+    pub(super) fn end(
+        &mut self,
+        may_sync: bool,
+        count: impl FnMut(usize, Tally),
+    ) -> (usize, Option<Error>) {
+        if may_sync && self.is_unsynced && self.sync_policy != SyncPolicy::Never {
+            self.sync();
+        }
+        if let State::Refusing { since, .. } = self.state {
+            self.paused += since.elapsed();
+        }
+        self.batch.settle(count);
+        (self.batch.lines_left(), self.sync_failure.take())
+    }
+
+    pub(super) fn counters(&self) -> OutputCounters {
+        OutputCounters {
+            paused: self.paused,
+            sync_errors: self.sync_errors,
+        }
+    }
+}
