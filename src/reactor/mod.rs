@@ -4,6 +4,7 @@
 //! has completed. Nothing here knows a transport; see [`Source`].
 
 mod outlet;
+mod stop;
 mod table;
 
 pub use outlet::OutputCounters;
@@ -14,13 +15,14 @@ use crate::record::{Clock, Recorder};
 use crate::sink::{Sink, SyncPolicy};
 use crate::sys::{self, StopSignals};
 use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
-use log::{debug, warn};
+use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
+use stop::Stop;
 use table::SourceTable;
 
 const SIGNALS: Token = Token(0);
@@ -86,17 +88,6 @@ pub struct Reactor {
     /// When a parked listener tries again.
     accept_retry: Option<Instant>,
     stop: Stop,
-}
-
-/// How far a stop has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// Nobody has asked for one.
-    No,
-    /// What is queued is read and written, at most until then.
-    Draining { until: Instant },
-    /// No longer: a second signal, or the time is up.
-    Now,
 }
 
 impl Reactor {
@@ -173,14 +164,6 @@ impl Reactor {
         Ok(())
     }
 
-    fn is_done(&self) -> bool {
-        match self.stop {
-            Stop::No => false,
-            Stop::Draining { .. } => self.table.is_empty() && self.outlet.is_open(),
-            Stop::Now => true,
-        }
-    }
-
     /// Sleeps until there is something to do. The only place that does.
     fn wait(&mut self) -> Result<(), Error> {
         let timeout = self.timeout();
@@ -202,11 +185,11 @@ impl Reactor {
         if self.table.has_ready() && self.outlet.is_open() {
             return Some(Duration::ZERO);
         }
-        let deadline = match self.stop {
-            Stop::Draining { until } => Some(until),
-            Stop::No | Stop::Now => None,
-        };
-        let dues = [deadline, self.accept_retry, self.outlet.deadline()];
+        let dues = [
+            self.stop.deadline(),
+            self.accept_retry,
+            self.outlet.deadline(),
+        ];
         let due = dues.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
@@ -239,24 +222,6 @@ impl Reactor {
         Ok(())
     }
 
-    /// Takes the signals that came, if this round was woken by one.
-    fn see_to_signals(&mut self) -> Result<(), Error> {
-        if self.outlet.is_open() && !self.events.iter().any(|event| event.token() == SIGNALS) {
-            return Ok(());
-        }
-        let failed = |e| Error::new("read", "the pending signals", e);
-        while self.signals.take().map_err(failed)? {
-            match self.stop {
-                Stop::No => self.begin_stop()?,
-                Stop::Draining { .. } | Stop::Now => {
-                    warn!("a second signal: stopping before everything is drained");
-                    self.stop = Stop::Now;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Acts on the deadlines that have passed. Reads the clock only if there is any.
     fn see_to_deadlines(&mut self) {
         if let Some(due) = self.accept_retry
@@ -266,32 +231,7 @@ impl Reactor {
             self.table.unpark();
         }
         self.outlet.see_to_sync();
-        if let Stop::Draining { until } = self.stop
-            && until <= Instant::now()
-        {
-            warn!("the time for draining is up: leaving before everything is drained");
-            self.stop = Stop::Now;
-        }
-    }
-
-    /// Lets no more in where that is possible, and has every source read to its end.
-    fn begin_stop(&mut self) -> Result<(), Error> {
-        debug!("a signal: draining");
-        if self.outlet.is_refusing() {
-            self.flush_now()?;
-            if self.outlet.is_refusing() {
-                self.stop = Stop::Now;
-                return Ok(());
-            }
-        }
-        for entry in self.table.iter() {
-            entry.source.stop();
-        }
-        self.table.wake_all();
-        self.stop = Stop::Draining {
-            until: Instant::now() + self.settings.drain_time_max,
-        };
-        Ok(())
+        self.see_to_the_stops_deadline();
     }
 
     /// Gives one source its turn and acts on how it ended.

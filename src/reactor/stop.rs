@@ -1,0 +1,85 @@
+//! A stop: what was sent before it is read and written, as far as the mechanisms know how to.
+
+use super::{Reactor, SIGNALS};
+use crate::error::Error;
+use log::{debug, warn};
+use std::time::Instant;
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Nobody has asked for one.
+    No,
+    /// What is queued is read and written, at most until then.
+    Draining { until: Instant },
+    /// No longer: a second signal, or the time is up.
+    Now,
+}
+
+impl Stop {
+    /// When it gives up.
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Draining { until } => Some(until),
+            Self::No | Self::Now => None,
+        }
+    }
+}
+
+impl Reactor {
+    pub(super) fn is_done(&self) -> bool {
+        match self.stop {
+            Stop::No => false,
+            Stop::Draining { .. } => self.table.is_empty() && self.outlet.is_open(),
+            Stop::Now => true,
+        }
+    }
+
+    /// Takes the signals that came, if this round was woken by one.
+    pub(super) fn see_to_signals(&mut self) -> Result<(), Error> {
+        if self.outlet.is_open() && !self.events.iter().any(|event| event.token() == SIGNALS) {
+            return Ok(());
+        }
+        let failed = |e| Error::new("read", "the pending signals", e);
+        while self.signals.take().map_err(failed)? {
+            match self.stop {
+                Stop::No => self.begin_stop()?,
+                Stop::Draining { .. } | Stop::Now => {
+                    warn!("a second signal: stopping before everything is drained");
+                    self.stop = Stop::Now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets no more in where that is possible, and has every source read to its end.
+    fn begin_stop(&mut self) -> Result<(), Error> {
+        debug!("a signal: draining");
+        if self.outlet.is_refusing() {
+            self.flush_now()?;
+            if self.outlet.is_refusing() {
+                self.stop = Stop::Now;
+                return Ok(());
+            }
+        }
+        for entry in self.table.iter() {
+            entry.source.stop();
+        }
+        self.table.wake_all();
+        self.stop = Stop::Draining {
+            until: Instant::now() + self.settings.drain_time_max,
+        };
+        Ok(())
+    }
+
+    /// Gives up when it has taken too long.
+    pub(super) fn see_to_the_stops_deadline(&mut self) {
+        if let Stop::Draining { until } = self.stop
+            && until <= Instant::now()
+        {
+            warn!("the time for draining is up: leaving before everything is drained");
+            self.stop = Stop::Now;
+        }
+    }
+}
