@@ -8,7 +8,7 @@ use log_aggregator::diagnostics;
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::reactor::{Reactor, Settings};
 use log_aggregator::sink::{Output, Sink};
-use log_aggregator::sys::StopSignals;
+use log_aggregator::sys::Signals;
 use log_aggregator::transports::{self, BindOptions, Bound};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     let bound = bind(config)?;
     // Last, so that a daemon that cannot start empties nobody's file.
     sink.begin(config.truncate)?;
-    let signals = StopSignals::new().map_err(|e| Error::new("take over", "signals", e))?;
+    let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
     let reactor = Reactor::new(bound, sink, signals, settings)?;
     announce(&reactor, &config.output);
 

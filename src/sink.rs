@@ -10,10 +10,10 @@ use crate::sys;
 use log::warn;
 use socket2::Socket;
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +143,26 @@ impl Sink {
             lock(file).map_err(failed)?;
         }
         Ok(sink)
+    }
+
+    /// Opens the output anew if its path names another file than the one that is open, as after a
+    /// rotation; `None` if it does not, or cannot be opened twice.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`begin`](Self::begin).
+    pub fn reopen(&self) -> Result<Option<Self>, Error> {
+        let (Some(file), Output::Path(path)) = (self.regular_file(), &self.output) else {
+            return Ok(None);
+        };
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        if let (Ok(named), Ok(open)) = (path.metadata(), file.metadata())
+            && identity(named) == identity(open)
+        {
+            return Ok(None);
+        }
+        let sink = Self::open(&self.output)?;
+        sink.begin(false)?;
+        Ok(Some(sink))
     }
 
     fn regular_file(&self) -> Option<&File> {
@@ -317,13 +337,19 @@ impl Write for Channel {
 }
 
 /// How much of a batch was written.
-#[derive(Debug, PartialEq, Eq)]
-enum Written {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All of it.
     All,
+    /// What the channel had room for.
     AsMuchAsFits,
 }
 
-fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Written> {
+/// Writes what the batch holds to any channel, going on at the exact byte.
+///
+/// # Errors
+/// What the channel gives; the batch knows what it has taken before.
+pub fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Written> {
     while !batch.rest().is_empty() {
         match channel.write(batch.rest()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -13,7 +13,7 @@ use crate::counters::Counters;
 use crate::error::{Error, Exit};
 use crate::record::{Clock, Recorder};
 use crate::sink::{Sink, SyncPolicy};
-use crate::sys::{self, StopSignals};
+use crate::sys::{self, Signals};
 use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
 use log::warn;
 use mio::unix::SourceFd;
@@ -76,7 +76,7 @@ struct Intake {
 pub struct Reactor {
     poll: Poll,
     events: Events,
-    signals: StopSignals,
+    signals: Signals,
     table: SourceTable,
     intakes: Vec<Intake>,
     /// Socket paths, removed when everything else is done.
@@ -91,14 +91,14 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Takes over the endpoints and the output. From here on stop signals are ours.
+    /// Takes over the endpoints and the output. From here on signals are ours.
     ///
     /// # Errors
     /// When the system refuses a descriptor of the event loop.
     pub fn new(
         bound: Vec<Bound>,
         sink: Sink,
-        signals: StopSignals,
+        signals: Signals,
         settings: Settings,
     ) -> Result<Self, Error> {
         let failed = |e| Error::new("set up", "the event loop", e);

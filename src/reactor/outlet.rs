@@ -4,7 +4,7 @@
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
 use crate::sink::{Flush, Sink, SyncPolicy};
-use log::{error, warn};
+use log::{error, info, warn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub(super) struct Outlet {
     batch: Batch,
     sink: Sink,
     state: State,
+    /// The output is to be opened anew as soon as the batch is written, which is between two records.
+    reopen_wanted: bool,
     /// How long the pauses lasted that have ended.
     paused: Duration,
     sync_policy: SyncPolicy,
@@ -64,6 +66,7 @@ impl Outlet {
             batch: Batch::default(),
             sink,
             state: State::Open,
+            reopen_wanted: false,
             paused: Duration::ZERO,
             sync_policy,
             sync_due: None,
@@ -132,6 +135,9 @@ impl Outlet {
                 self.batch.settle(count);
                 self.resume();
                 self.note_unsynced();
+                if self.reopen_wanted {
+                    self.reopen_now();
+                }
             }
             Flush::NotReady => {
                 self.resume();
@@ -140,6 +146,31 @@ impl Outlet {
             Flush::Refused(e) => self.pause(&e),
         }
         Ok(())
+    }
+
+    /// Opens the output anew, where it has been moved away: at once, or when the batch is written.
+    pub(super) fn reopen(&mut self) {
+        if self.batch.rest().is_empty() {
+            self.reopen_now();
+        } else {
+            self.reopen_wanted = true;
+        }
+    }
+
+    /// The new one is opened before the old one is closed: if that fails, nothing has happened.
+    fn reopen_now(&mut self) {
+        self.reopen_wanted = false;
+        match self.sink.reopen() {
+            Ok(Some(sink)) => {
+                if self.is_unsynced && self.sync_policy != SyncPolicy::Never {
+                    self.sync();
+                }
+                self.sink = sink;
+                info!("the output has been opened anew");
+            }
+            Ok(None) => info!("the output is where it was"),
+            Err(e) => error!("{e}; records go on to where the old one is"),
+        }
     }
 
     fn pause(&mut self, refusal: &Error) {

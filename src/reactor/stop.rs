@@ -2,6 +2,7 @@
 
 use super::{Reactor, SIGNALS};
 use crate::error::Error;
+use crate::sys::Request;
 use log::{debug, warn};
 use std::time::Instant;
 
@@ -41,10 +42,11 @@ impl Reactor {
             return Ok(());
         }
         let failed = |e| Error::new("read", "the pending signals", e);
-        while self.signals.take().map_err(failed)? {
-            match self.stop {
-                Stop::No => self.begin_stop()?,
-                Stop::Draining { .. } | Stop::Now => {
+        while let Some(request) = self.signals.take().map_err(failed)? {
+            match (request, self.stop) {
+                (Request::Reopen, _) => self.outlet.reopen(),
+                (Request::Stop, Stop::No) => self.begin_stop()?,
+                (Request::Stop, Stop::Draining { .. } | Stop::Now) => {
                     warn!("a second signal: stopping before everything is drained");
                     self.stop = Stop::Now;
                 }

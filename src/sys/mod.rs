@@ -19,7 +19,7 @@ pub use files::{
 pub use process::{
     ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
 };
-pub use signals::{StopSignals, wait_for_signal_or_output};
+pub use signals::{Request, Signals, wait_for_signal_or_output};
 pub use sockets::{dropped_datagrams, force_receive_buffer, send_without_waiting};
 
 use std::io;

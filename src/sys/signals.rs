@@ -7,16 +7,25 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// The signals that stop the daemon (SIGTERM, SIGINT, SIGHUP), readable like any other source.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGTERM or SIGINT: to stop.
+    Stop,
+    /// SIGHUP: to open the output anew.
+    Reopen,
+}
+
+/// The signals that the daemon obeys (SIGTERM, SIGINT, SIGHUP), readable like any other source.
 ///
 /// No handler ever runs: the signals are blocked and taken from a `signalfd(2)`. One that we were
 /// started to ignore (by `nohup`, or as a script's background job) stays ignored.
 #[derive(Debug)]
-pub struct StopSignals {
+pub struct Signals {
     file: File,
 }
 
-impl StopSignals {
+impl Signals {
     /// Blocks the signals and opens the descriptor that tells of them.
     ///
     /// # Errors
@@ -49,15 +58,22 @@ impl StopSignals {
         })
     }
 
-    /// Takes one pending signal; tells whether there was one. Never blocks.
+    /// Takes one pending signal, if there is one. Never blocks.
     ///
     /// # Errors
     /// None that the kernel documents (`man 2 signalfd`).
-    pub fn take(&mut self) -> io::Result<bool> {
+    pub fn take(&mut self) -> io::Result<Option<Request>> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
         match self.file.read(&mut info) {
-            Ok(bytes) => Ok(bytes > 0),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Ok(_) => {
+                // Its first field is the signal's number.
+                let number = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+                Ok(Some(match number {
+                    libc::SIGHUP => Request::Reopen,
+                    _ => Request::Stop,
+                }))
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -72,7 +88,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
     result == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-impl AsFd for StopSignals {
+impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -84,7 +100,7 @@ impl AsFd for StopSignals {
 /// # Errors
 /// ENOMEM; an interrupted wait is a wait that ended.
 pub fn wait_for_signal_or_output(
-    signals: &StopSignals,
+    signals: &Signals,
     output: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
 ) -> io::Result<()> {

@@ -15,5 +15,6 @@ mod paths;
 mod producer;
 mod quiet;
 mod records;
+mod rotation;
 mod stop;
 mod tidy;

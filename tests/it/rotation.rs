@@ -1,0 +1,171 @@
+//! Moving the output away and opening it anew, under load.
+
+use crate::harness::{
+    Folder, Setup, has_program, run, sent_by, sequences, skip, spawn_producer, wait_for,
+};
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The lines of several files, one after the other. Each file ends with a whole line.
+fn all_lines(paths: &[PathBuf]) -> Vec<String> {
+    paths
+        .iter()
+        .flat_map(|path| crate::harness::read_lines(path))
+        .collect()
+}
+
+#[track_caller]
+fn check_all_there(sent: &HashMap<u64, u64>, lines: &[String]) {
+    let got = sequences(lines);
+    for (pid, count) in sent {
+        assert!(got[pid].iter().copied().eq(0..*count), "of producer {pid}");
+    }
+}
+
+#[test]
+fn a_hundred_rotations_under_load_lose_and_tear_nothing() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock", "unixgram", "fifo"])
+        .wrapper(["env", "--default-signal=HUP"])
+        .start();
+    let producers: Vec<_> = ["unixsock", "unixgram", "fifo"]
+        .into_iter()
+        .map(|transport| {
+            spawn_producer(
+                daemon.endpoint(transport),
+                ["--rate=20000", "--count=60000"],
+            )
+        })
+        .collect();
+    let mut files = Vec::new();
+    for number in 0..100 {
+        wait_for("records", || {
+            daemon.output.metadata().is_ok_and(|m| m.len() > 0)
+        });
+        let moved = folder.path(&format!("records.{number:03}"));
+        fs::rename(&daemon.output, &moved).unwrap();
+        files.push(moved);
+        daemon.signal("HUP");
+        wait_for("the new file", || daemon.output.exists());
+    }
+    let sent = sent_by(producers);
+    let output = daemon.output.clone();
+    daemon.signal("TERM");
+    let stopped = daemon.wait_unchecked();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(stopped.stderr, "");
+    files.push(output);
+    let lines = all_lines(&files);
+    check_all_there(&sent, &lines);
+    assert_eq!(stopped.count("records"), lines.len() as u64);
+    assert_eq!(lines.len(), 180_000);
+}
+
+#[test]
+fn a_signal_without_a_rotation_changes_nothing() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["env", "--default-signal=HUP"])
+        .start();
+    let mut client = daemon.connect("unixsock");
+    for count in 1..=3 {
+        client.send("{}\n");
+        daemon.wait_for_lines(count);
+        daemon.signal("HUP");
+    }
+    let stopped = daemon.stop();
+    assert_eq!(stopped.lines.len(), 3);
+    assert_eq!(stopped.stderr, "");
+}
+
+#[test]
+fn an_output_that_cannot_be_opened_anew_goes_on_where_it_is() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["env", "--default-signal=HUP"])
+        .start();
+    let moved = folder.path("moved");
+    fs::rename(&daemon.output, &moved).unwrap();
+    fs::create_dir(&daemon.output).unwrap();
+    daemon.signal("HUP");
+    wait_for("the complaint", || {
+        daemon.stderr().contains("Is a directory")
+    });
+    daemon.connect("unixsock").send("{}\n");
+    wait_for("the record", || {
+        fs::read_to_string(&moved).unwrap() == "{}\n"
+    });
+    fs::remove_dir(&daemon.output).unwrap();
+    fs::rename(&moved, &daemon.output).unwrap();
+    assert_eq!(daemon.stop().lines, ["{}"]);
+}
+
+#[test]
+fn the_example_for_logrotate_works() {
+    if !has_program("logrotate") {
+        return skip("logrotate is not installed");
+    }
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["env", "--default-signal=HUP"])
+        .start();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let example = readme
+        .split("```logrotate\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let config = example
+        .replace("/var/log/records.jsonl", daemon.output.to_str().unwrap())
+        .replace(
+            "pkill -HUP -x aggregator",
+            &format!("kill -HUP {}", daemon.pid),
+        );
+    assert!(
+        config.contains("kill -HUP ") && config.contains("records.jsonl {"),
+        "{config}"
+    );
+    let path = folder.path("logrotate.conf");
+    fs::write(&path, config).unwrap();
+    fs::set_permissions(
+        folder.path(""),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+
+    let args = ["--rate=5000", "--count=10000"];
+    let producer = spawn_producer(daemon.endpoint("unixsock"), args);
+    let mut rotated = 0;
+    for _ in 0..3 {
+        wait_for("records", || {
+            daemon.output.metadata().is_ok_and(|m| m.len() > 0)
+        });
+        let state = folder.path("state");
+        let output = run(Command::new("logrotate")
+            .arg("--force")
+            .arg("--state")
+            .arg(state)
+            .arg(&path));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        wait_for("the new file", || daemon.output.exists());
+        rotated += 1;
+    }
+    let sent = sent_by(vec![producer]);
+    let output = daemon.output.clone();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_unchecked().status.code(), Some(0));
+    let mut files: Vec<PathBuf> = (1..=rotated)
+        .rev()
+        .map(|number| folder.path(&format!("records.jsonl.{number}")))
+        .collect();
+    files.push(output);
+    check_all_there(&sent, &all_lines(&files));
+}
