@@ -37,6 +37,7 @@ number() { # KEY JSON
 }
 
 kind=unixsock
+kind_given=
 count=5
 keep=
 while (($#)); do
@@ -56,7 +57,9 @@ while (($#)); do
             ;;
         -*) fail 1 "cannot use $1: there is no such option; see --help" ;;
         *)
+            [[ ! $kind_given ]] || fail 1 "cannot use $1 beside $kind: one KIND, or all; see --help"
             kind=$1
+            kind_given=1
             shift
             ;;
     esac
@@ -114,6 +117,9 @@ for endpoint in "${endpoints[@]}"; do
     fi
 done
 
+if [[ $keep ]] && ((${#free[@]} == 0)); then
+    fail 1 "cannot use -o $keep: a daemon listens there already, and has an output of its own"
+fi
 if ((${#free[@]})); then
     listen=()
     for endpoint in "${free[@]}"; do listen+=(--ipc "$endpoint"); done

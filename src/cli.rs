@@ -65,6 +65,7 @@ fn wrong_usage(program: &str, explanation: &str) -> Error {
         .filter(|line| !line.is_empty() && !line.starts_with("Run "))
         .collect();
     let reason = lines.join(" ");
+    let reason = reason.trim_end_matches('.');
     let refused = reason
         .strip_prefix("Error parsing option '")
         .and_then(|rest| rest.split_once("' with value '"))

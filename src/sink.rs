@@ -299,7 +299,10 @@ fn open_error(output: &Output, error: &io::Error) -> Error {
         Output::Stdout => "standard output".to_owned(),
         Output::Path(path) => path.display().to_string(),
     };
-    Error::new("open", name, error).advise("choose another file with --output")
+    Error::new("open", name, error).advise(match error.kind() {
+        ErrorKind::NotFound => "make its folder first",
+        _ => "choose another file with --output",
+    })
 }
 
 /// Standard output in a form that never blocks.

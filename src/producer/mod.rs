@@ -41,7 +41,7 @@ fn run() -> Result<Exit, Error> {
         Input::Load(load) => load::send(load, &mut sender),
         Input::Stdin => relay::send(&mut sender),
     };
-    let result = result.and_then(|exit| sender.finish().map(|()| exit));
+    let result = result.and_then(|exit| sender.check_last().map(|()| exit));
     if config.report {
         print(&sender.report(sys::monotonic_ns() - start));
     }

@@ -27,8 +27,8 @@ pub(super) struct Sender {
     endpoint: Endpoint,
     /// A `File`, for `write(2)` whatever the transport.
     connection: File,
-    /// Longest record, newline included, if it is known beforehand.
-    record_bytes_max: Option<usize>,
+    /// Longest record, newline included, where the mechanism sets a limit that is known beforehand.
+    write_bytes_max: Option<usize>,
     sent: u64,
     bytes: u64,
     errors: u64,
@@ -59,7 +59,7 @@ impl Sender {
                     return Ok(Self {
                         endpoint: endpoint.clone(),
                         connection: connection.into(),
-                        record_bytes_max: transports::record_bytes_max(endpoint.transport()),
+                        write_bytes_max: transports::write_bytes_max(endpoint.transport()),
                         sent: 0,
                         bytes: 0,
                         errors: 0,
@@ -79,8 +79,8 @@ impl Sender {
     /// # Errors
     /// When it did not go; it is counted then.
     pub(super) fn send(&mut self, record: &[u8]) -> Result<(), Failure> {
-        if self.record_bytes_max.is_some_and(|max| record.len() > max) {
-            return Err(self.refuse(record.len() as u64, self.record_bytes_max));
+        if self.write_bytes_max.is_some_and(|max| record.len() > max) {
+            return Err(self.refuse(record.len() as u64, self.write_bytes_max));
         }
         // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
         match self.connection.write_all(record) {
@@ -118,7 +118,7 @@ impl Sender {
     ///
     /// # Errors
     /// When it did not arrive.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
+    pub(super) fn check_last(&mut self) -> Result<(), Error> {
         if self.endpoint.transport() != Transport::Udp {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Sender {
                     &self.endpoint,
                     format!("a record of {bytes} bytes is longer {limit}, and cannot go whole"),
                 )
-                .advise("send smaller records, or over unixsock or tcp, up to 16777216 bytes")
+                .advise("send smaller records, or over unixsock or tcp, up to the daemon's --max-record")
             }
         }
     }

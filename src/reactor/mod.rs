@@ -241,17 +241,17 @@ impl Reactor {
         let Some(entry) = self.table.begin_turn(token) else {
             return; // closed earlier in this round
         };
-        let endpoint = entry.endpoint;
+        let intake = entry.intake;
         let mut cx = TurnContext {
             registry: self.poll.registry(),
             token,
             scratch: &mut self.scratch,
             recorder: Recorder {
-                source: self.intakes[endpoint].endpoint.transport().name(),
+                source: self.intakes[intake].endpoint.transport().name(),
                 stamping: self.settings.stamping,
                 stamp: None,
                 clock: Clock::SYSTEM,
-                lines: self.outlet.lines_of(endpoint),
+                lines: self.outlet.lines_of(intake),
             },
             accepted: &mut self.accepted,
             room,
@@ -264,11 +264,11 @@ impl Reactor {
             // In a stop, nothing is waited for: what is drained has ended.
             Turn::Drained if stopping => {
                 entry.source.finish(&mut cx.recorder);
-                self.close(token, endpoint);
+                self.close(token, intake);
             }
             Turn::Drained => entry.hung_up = false,
             Turn::Unfinished => self.table.wake(token, false),
-            Turn::Closed => self.close(token, endpoint),
+            Turn::Closed => self.close(token, intake),
             Turn::Parked(obstacle) => {
                 self.table.park(token);
                 if obstacle == Obstacle::TheSystems {
@@ -276,21 +276,21 @@ impl Reactor {
                 }
             }
         }
-        self.adopt(endpoint);
+        self.adopt(intake);
     }
 
     /// Forgets a source; its descriptor is closed.
-    fn close(&mut self, token: Token, endpoint: usize) {
+    fn close(&mut self, token: Token, intake: usize) {
         if let Some(source) = self.table.remove(token) {
-            self.intakes[endpoint].counters.kernel_drops += source.kernel_drops();
+            self.intakes[intake].counters.kernel_drops += source.kernel_drops();
         }
-        self.accept_retry = None; // parked listeners try again at once
+        self.accept_retry = None; // the removal has let parked listeners try again
     }
 
     /// Takes over the connections that a listener has accepted.
-    fn adopt(&mut self, endpoint: usize) {
+    fn adopt(&mut self, intake: usize) {
         for source in self.accepted.drain(..) {
-            self.intakes[endpoint].counters.connections += 1;
+            self.intakes[intake].counters.connections += 1;
             if let Err(e) = source.register(self.poll.registry(), self.table.next_token()) {
                 warn!("a connection cannot be watched and is closed: {e}");
                 continue;
@@ -299,7 +299,7 @@ impl Reactor {
             if stopping {
                 source.stop();
             }
-            let token = self.table.insert(source, endpoint);
+            let token = self.table.insert(source, intake);
             if stopping {
                 self.table.wake(token, false);
             }
@@ -310,22 +310,22 @@ impl Reactor {
     fn flush(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
         self.outlet
-            .flush(|endpoint, tally| intakes[endpoint].counters.written += tally)
+            .flush(|intake, tally| intakes[intake].counters.written += tally)
     }
 
     /// Writes what has been completed, even if the output has just refused it.
     fn flush_now(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
         self.outlet
-            .flush_now(|endpoint, tally| intakes[endpoint].counters.written += tally)
+            .flush_now(|intake, tally| intakes[intake].counters.written += tally)
     }
 
     /// Syncs the output, removes the paths and sums up.
     fn end(mut self, result: Result<(), Error>) -> Outcome {
         let may_sync = self.stop != Stop::Now; // at once means at once
         let intakes = &mut self.intakes;
-        let (left, sync_failure) = self.outlet.end(may_sync, |endpoint, tally| {
-            intakes[endpoint].counters.written += tally;
+        let (left, sync_failure) = self.outlet.end(may_sync, |intake, tally| {
+            intakes[intake].counters.written += tally;
         });
         let mut error = result.err().or(sync_failure);
         let exit = match (&error, self.stop) {
@@ -334,14 +334,15 @@ impl Reactor {
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
         if left > 0 {
-            let lost = format!("{left} records could not be written");
+            let records = if left == 1 { "record" } else { "records" };
+            let lost = format!("{left} {records} could not be written");
             match error.take() {
                 Some(e) => error = Some(e.advise(lost)),
                 None => warn!("{lost}: the output took no more"),
             }
         }
         for entry in self.table.iter() {
-            self.intakes[entry.endpoint].counters.kernel_drops += entry.source.kernel_drops();
+            self.intakes[entry.intake].counters.kernel_drops += entry.source.kernel_drops();
         }
         self.paths.clear();
         let endpoints = self

@@ -42,11 +42,18 @@ impl Reactor {
             return Ok(());
         }
         let failed = |e| Error::new("read", "the pending signals", e);
+        let mut stop_wanted = false;
         while let Some(request) = self.signals.take().map_err(failed)? {
-            match (request, self.stop) {
-                (Request::Reopen, _) => self.outlet.reopen(),
-                (Request::Stop, Stop::No) => self.begin_stop()?,
-                (Request::Stop, Stop::Draining { .. } | Stop::Now) => {
+            match request {
+                Request::Reopen => self.outlet.reopen(),
+                // Two that are pending together are one wish.
+                Request::Stop => stop_wanted = true,
+            }
+        }
+        if stop_wanted {
+            match self.stop {
+                Stop::No => self.begin_stop()?,
+                Stop::Draining { .. } | Stop::Now => {
                     warn!("a second signal: stopping before everything is drained");
                     self.stop = Stop::Now;
                 }

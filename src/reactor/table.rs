@@ -8,8 +8,8 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) source: Source,
-    /// Index of its endpoint.
-    pub(super) endpoint: usize,
+    /// Index of the intake that its records count for.
+    pub(super) intake: usize,
     /// The other end has been hung up, so that the end of the input is still to be read.
     pub(super) hung_up: bool,
     /// It stands in `ready`.
@@ -46,7 +46,7 @@ impl SourceTable {
     }
 
     /// Adds a source under the next token.
-    pub(super) fn insert(&mut self, source: Source, endpoint: usize) -> Token {
+    pub(super) fn insert(&mut self, source: Source, intake: usize) -> Token {
         let token = self.next_token();
         self.next += 1;
         self.connections += usize::from(source.is_connection());
@@ -54,7 +54,7 @@ impl SourceTable {
             token,
             Entry {
                 source,
-                endpoint,
+                intake,
                 hung_up: false,
                 is_ready: false,
             },

@@ -108,10 +108,10 @@ fn set_pipe_size(reader: &File, buffer: BufferSize) {
 
 impl FifoSource {
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        cx.to_the_end |= self.may_have_unseen_end;
-        match self.stream.turn(cx) {
+        let to_the_end = cx.to_the_end || self.may_have_unseen_end;
+        match self.stream.turn(cx, to_the_end) {
             // Read to the end, and it is not there: a writer has it open, whose end will be reported.
-            Turn::Drained if cx.to_the_end => {
+            Turn::Drained if to_the_end => {
                 self.may_have_unseen_end = false;
                 Turn::Drained
             }

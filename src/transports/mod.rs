@@ -127,13 +127,12 @@ pub fn connect(endpoint: &Endpoint, nagle: bool) -> io::Result<OwnedFd> {
     }
 }
 
-/// The longest record, newline included, that this transport carries whole; `None` when only the
-/// socket knows.
-pub fn record_bytes_max(transport: Transport) -> Option<usize> {
+/// The longest write that this transport carries whole, where the mechanism sets a limit that is known
+/// beforehand.
+pub fn write_bytes_max(transport: Transport) -> Option<usize> {
     match transport {
-        Transport::Unixsock | Transport::Tcp => Some(usize::MAX),
-        // The sender's buffer decides (`man 7 unix`, SO_SNDBUF).
-        Transport::Unixgram => None,
+        // On a Unix datagram socket the sender's buffer decides (`man 7 unix`, SO_SNDBUF).
+        Transport::Unixsock | Transport::Tcp | Transport::Unixgram => None,
         Transport::Udp => Some(udp::PAYLOAD_BYTES_MAX),
         // More could interleave with another writer's (`man 7 pipe`).
         Transport::Fifo => Some(sys::PIPE_BUF),

@@ -37,6 +37,7 @@ impl From<io::Error> for Reason {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::AddrInUse => Self::in_use(),
+            ErrorKind::NotFound => Self::new(error.to_string()).advise("make its folder first"),
             _ => Self::new(error.to_string()),
         }
     }

@@ -52,8 +52,7 @@ pub struct TurnContext<'a> {
     pub room: usize,
     /// Longest record, in bytes without the newline.
     pub record_bytes_max: usize,
-    /// Whether to read until the kernel says that there is nothing more. Otherwise a short read is
-    /// taken as saying so, as epoll(7) allows for streams.
+    /// Whether to read until the kernel says that there is nothing more, and not only until it seems so.
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
     pub stopping: bool,

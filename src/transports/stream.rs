@@ -32,7 +32,10 @@ impl<R: Read> StreamSource<R> {
 
     /// Reads within the budget. At the end of the input or at an error of the connection the
     /// unfinished line becomes a record, and the turn ends with `Closed`.
-    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+    ///
+    /// With `to_the_end`, it reads until the kernel says that there is nothing more. Otherwise a short
+    /// read is taken as saying so.
+    pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let mut budget = TURN_BYTES_MAX;
         while budget > 0 {
             match self.reader.read(cx.scratch) {
@@ -45,7 +48,7 @@ impl<R: Read> StreamSource<R> {
                     // one that has been hung up has its end still to give. A sender can make a read
                     // end early (by passing a descriptor, by urgent data, by O_DIRECT on a pipe);
                     // the rest is read with its next bytes, at its end, or at our stop.
-                    if bytes < cx.scratch.len() && !cx.to_the_end {
+                    if bytes < cx.scratch.len() && !to_the_end {
                         return Turn::Drained;
                     }
                     budget = budget.saturating_sub(bytes.max(READ_COST));
@@ -100,7 +103,7 @@ impl Connection {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        self.stream.turn(cx)
+        self.stream.turn(cx, cx.to_the_end)
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
@@ -171,10 +174,10 @@ mod tests {
             accepted: &mut Vec::new(),
             room: 0,
             record_bytes_max: 1024,
-            to_the_end,
+            to_the_end: false,
             stopping: false,
         };
-        let end = stream.turn(&mut cx);
+        let end = stream.turn(&mut cx, to_the_end);
         let left = stream.reader.0.len();
         (end, String::from_utf8(batch.rest().to_vec()).unwrap(), left)
     }

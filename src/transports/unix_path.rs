@@ -208,6 +208,14 @@ fn stale(kind: Type, path: &Path) -> Result<File, Reason> {
 /// Connects a producer.
 pub(super) fn connect(kind: Type, address: &UnixAddress) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, kind, None)?;
-    socket.connect(&address.to_sock_addr()?)?;
+    socket.connect(&address.to_sock_addr()?).map_err(|e| {
+        let is_no_socket = matches!(address, UnixAddress::Path(path)
+            if path.metadata().is_ok_and(|found| !found.file_type().is_socket()));
+        if is_no_socket {
+            io::Error::other("the path is not a socket")
+        } else {
+            e
+        }
+    })?;
     Ok(socket.into())
 }

@@ -64,6 +64,11 @@ fn a_daemon_that_runs_is_used_and_left_running() {
     for transport in TRANSPORTS {
         let folder = Folder::new();
         let daemon = Setup::new(&folder, &[transport]).start();
+        let kept = folder.path("kept");
+        let args = [daemon.endpoint(transport), "-o", kept.to_str().unwrap()];
+        let output = run(script().args(args).args(FAST));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(one_line(&output).contains("listens there already"));
         let text = said(&run(script().arg(daemon.endpoint(transport)).args(FAST)));
         assert!(
             text.starts_with("5 producers sent 100 records over "),
@@ -107,6 +112,7 @@ fn what_is_wrong_is_said_in_a_line() {
         (&["-n", "0"], 1, "at least 1"),
         (&["-n"], 1, "needs a value"),
         (&["-x"], 1, "no such option"),
+        (&["tcp", "udp"], 1, "one KIND, or all"),
         (&[&in_the_way], 2, "regular file"),
     ] {
         let output = run(script().args(args));

@@ -60,13 +60,19 @@ fn a_fifo_without_a_reader_is_no_daemon() {
 }
 
 #[test]
-fn a_regular_file_is_no_fifo_and_stays_as_it_is() {
-    let folder = Folder::new();
-    fs::write(folder.path("fifo"), "precious").unwrap();
-    let output = run(producer().args(["--ipc", &folder.endpoint("fifo")]));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(one_line(&output).contains("not a FIFO"));
-    assert_eq!(fs::read(folder.path("fifo")).unwrap(), b"precious");
+fn a_regular_file_is_no_daemon_and_stays_as_it_is() {
+    for (transport, want) in [
+        ("fifo", "not a FIFO"),
+        ("unixsock", "not a socket"),
+        ("unixgram", "not a socket"),
+    ] {
+        let folder = Folder::new();
+        fs::write(folder.path(transport), "precious").unwrap();
+        let output = run(producer().args(["--ipc", &folder.endpoint(transport)]));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(one_line(&output).contains(want), "{}", one_line(&output));
+        assert_eq!(fs::read(folder.path(transport)).unwrap(), b"precious");
+    }
 }
 
 #[test]

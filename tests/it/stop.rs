@@ -118,6 +118,24 @@ fn ctrl_c_stops_it_as_well() {
     assert_eq!(stopped.records()[1]["unterminated"], true);
 }
 
+/// A service manager may send two at once.
+#[test]
+fn signals_that_come_together_are_one_wish() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["env", "--default-signal=INT"])
+        .start();
+    daemon.connect("unixsock").send("{}\n");
+    daemon.signal("STOP");
+    wait_for("the stop", || daemon.status_line("State").starts_with('T'));
+    daemon.signal("INT");
+    daemon.signal("TERM");
+    daemon.signal("CONT");
+    let stopped = daemon.wait();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(stopped.lines.len(), 1);
+}
+
 #[test]
 fn a_signal_that_it_was_started_to_ignore_is_ignored() {
     let folder = Folder::new();
