@@ -4,6 +4,7 @@
 //! system call for a record but its write and, if it is paced, one sleep. Clocks are read through
 //! the vDSO.
 
+mod connector;
 mod load;
 mod options;
 mod relay;
@@ -14,6 +15,7 @@ pub use options::Options;
 use crate::cli::{self, Request};
 use crate::error::{Error, Exit};
 use crate::sys;
+use connector::Connector;
 use options::{Config, Input};
 use sender::Sender;
 use std::io::{self, Write};
@@ -35,7 +37,11 @@ fn run() -> Result<Exit, Error> {
             return Ok(Exit::Success);
         }
     };
-    let mut sender = Sender::connect(&config.endpoint, config.nagle, config.wait)?;
+    let mut sender = Sender::connect(Connector {
+        endpoint: config.endpoint,
+        nagle: config.nagle,
+        wait: config.wait,
+    })?;
     let start = sys::monotonic_ns();
     let result = match &config.input {
         Input::Load(load) => load::send(load, &mut sender),

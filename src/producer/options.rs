@@ -56,7 +56,8 @@ pub struct Options {
     #[argh(switch)]
     nagle: bool,
 
-    /// how long to wait for a daemon to appear (default: 0)
+    /// how long to wait for a daemon to appear, at first and when it has gone: the record in hand is
+    /// then sent again (default: 0)
     #[argh(
         option,
         arg_name = "SECONDS",
@@ -65,7 +66,7 @@ pub struct Options {
     )]
     wait: f64,
 
-    /// at the end print sent, bytes, errors and seconds, as a line of JSON
+    /// at the end print sent, bytes, errors, reconnects and seconds, as a line of JSON
     #[argh(switch)]
     report: bool,
 

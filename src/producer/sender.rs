@@ -1,16 +1,12 @@
 //! Sends records over one endpoint and counts them.
 
+use super::connector::{Connector, is_gone, is_no_daemon};
 use crate::error::Error;
 use crate::sys;
 use crate::transports::{self, Endpoint, Transport};
 use socket2::SockRef;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
-
-/// How often a daemon that is waited for is looked for.
-const WAIT_STEP_NS: u64 = 10_000_000;
 
 /// Why a record was not sent.
 #[derive(Debug)]
@@ -24,57 +20,41 @@ pub(super) enum Failure {
 /// A connection to a daemon.
 #[derive(Debug)]
 pub(super) struct Sender {
-    endpoint: Endpoint,
-    /// A `File`, for `write(2)` whatever the transport.
+    connector: Connector,
     connection: File,
     /// Longest record, newline included, where the mechanism sets a limit that is known beforehand.
     write_bytes_max: Option<usize>,
     sent: u64,
     bytes: u64,
     errors: u64,
+    reconnects: u64,
     /// Length of the record that was sent last.
     last_bytes: u64,
 }
 
 impl Sender {
-    /// Connects, and tries again for as long as `wait` says while there is no daemon.
+    /// Connects, and waits for a daemon as long as the connector says.
     ///
     /// # Errors
     /// When there is none by then, or it cannot be reached at all.
-    pub(super) fn connect(endpoint: &Endpoint, nagle: bool, wait: Duration) -> Result<Self, Error> {
-        let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-        let deadline = sys::monotonic_ns().saturating_add(wait_ns);
-        loop {
-            let connected = transports::connect(endpoint, nagle).and_then(|connection| {
-                if !wait.is_zero() && endpoint.transport() == Transport::Udp {
-                    probe(&connection)?;
-                }
-                Ok(connection)
-            });
-            let now = sys::monotonic_ns();
-            match connected {
-                Ok(connection) => {
-                    let connection = beyond_the_standard_ones(connection)
-                        .map_err(|e| connect_error("connect to", endpoint, &e))?;
-                    return Ok(Self {
-                        endpoint: endpoint.clone(),
-                        connection: connection.into(),
-                        write_bytes_max: transports::write_bytes_max(endpoint.transport()),
-                        sent: 0,
-                        bytes: 0,
-                        errors: 0,
-                        last_bytes: 0,
-                    });
-                }
-                Err(e) if is_no_daemon(&e) && now < deadline => {
-                    sys::sleep_until(deadline.min(now + WAIT_STEP_NS));
-                }
-                Err(e) => return Err(connect_error("connect to", endpoint, &e)),
-            }
-        }
+    pub(super) fn connect(connector: Connector) -> Result<Self, Error> {
+        let connection = connector
+            .connect(connector.deadline())
+            .map_err(|e| connect_error("connect to", &connector.endpoint, &e))?;
+        Ok(Self {
+            write_bytes_max: transports::write_bytes_max(connector.endpoint.transport()),
+            connector,
+            connection,
+            sent: 0,
+            bytes: 0,
+            errors: 0,
+            reconnects: 0,
+            last_bytes: 0,
+        })
     }
 
-    /// Sends a record with one `write(2)`.
+    /// Sends a record with one `write(2)`. If the daemon has gone and may be waited for, connects anew
+    /// and sends the record again.
     ///
     /// # Errors
     /// When it did not go; it is counted then.
@@ -82,23 +62,46 @@ impl Sender {
         if self.write_bytes_max.is_some_and(|max| record.len() > max) {
             return Err(self.refuse(record.len() as u64, self.write_bytes_max));
         }
-        // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
-        match self.connection.write_all(record) {
-            Ok(()) => {
-                self.sent += 1;
-                self.last_bytes = record.len() as u64;
-                self.bytes += self.last_bytes;
-                Ok(())
-            }
-            Err(e) if sys::is_message_too_long(&e) => Err(self.refuse(record.len() as u64, None)),
-            Err(e) => {
-                self.errors += 1;
-                if self.endpoint.transport() == Transport::Udp && is_no_daemon(&e) {
-                    self.take_back();
+        let mut deadline = None;
+        loop {
+            // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
+            let e = match self.connection.write_all(record) {
+                Ok(()) => {
+                    self.sent += 1;
+                    self.last_bytes = record.len() as u64;
+                    self.bytes += self.last_bytes;
+                    return Ok(());
                 }
-                Err(Failure::Refused(e))
+                Err(e) if sys::is_message_too_long(&e) => {
+                    return Err(self.refuse(record.len() as u64, None));
+                }
+                Err(e) => e,
+            };
+            if self.is_udp() && is_no_daemon(&e) {
+                self.take_back();
             }
+            let until = *deadline.get_or_insert_with(|| self.connector.deadline());
+            if !is_gone(&e) || sys::monotonic_ns() >= until {
+                self.errors += 1;
+                return Err(Failure::Refused(e));
+            }
+            self.reconnect(until).map_err(|e| {
+                self.errors += 1;
+                Failure::Refused(e)
+            })?;
         }
+    }
+
+    /// A daemon that is about to end may still take the connection, so each try has its pause.
+    fn reconnect(&mut self, until: u64) -> io::Result<()> {
+        self.connector.pause(until);
+        self.connection = self.connector.connect(until)?;
+        self.reconnects += 1;
+        Ok(())
+    }
+
+    fn is_udp(&self) -> bool {
+        self.connector.endpoint.transport() == Transport::Udp
     }
 
     /// Counts a record that cannot go whole; without a `max`, the socket's send buffer said so.
@@ -119,7 +122,7 @@ impl Sender {
     /// # Errors
     /// When it did not arrive.
     pub(super) fn check_last(&mut self) -> Result<(), Error> {
-        if self.endpoint.transport() != Transport::Udp {
+        if !self.is_udp() {
             return Ok(());
         }
         match SockRef::from(&self.connection).take_error() {
@@ -134,14 +137,14 @@ impl Sender {
     /// The error to show for a record that was not sent.
     pub(super) fn error(&self, failure: &Failure) -> Error {
         match failure {
-            Failure::Refused(e) => connect_error("send to", &self.endpoint, e),
+            Failure::Refused(e) => connect_error("send to", &self.connector.endpoint, e),
             Failure::TooLong { bytes, max } => {
                 let limit = max.map_or("than its send buffer".to_owned(), |max| {
                     format!("than {max}")
                 });
                 Error::new(
                     "send to",
-                    &self.endpoint,
+                    &self.connector.endpoint,
                     format!("a record of {bytes} bytes is longer {limit}, and cannot go whole"),
                 )
                 .advise("send smaller records, or over unixsock or tcp, up to the daemon's --max-record")
@@ -155,39 +158,15 @@ impl Sender {
             sent,
             bytes,
             errors,
+            reconnects,
             ..
         } = self;
         format!(
-            "{{\"sent\":{sent},\"bytes\":{bytes},\"errors\":{errors},\"seconds\":{}.{:09}}}",
+            "{{\"sent\":{sent},\"bytes\":{bytes},\"errors\":{errors},\"reconnects\":{reconnects},\"seconds\":{}.{:09}}}",
             nanoseconds / 1_000_000_000,
             nanoseconds % 1_000_000_000
         )
     }
-}
-
-/// Moves a connection out of the place of a standard descriptor that we were started without, so that
-/// what we print does not become a record, nor what we send our input.
-fn beyond_the_standard_ones(connection: OwnedFd) -> io::Result<OwnedFd> {
-    if connection.as_raw_fd() > 2 {
-        return Ok(connection);
-    }
-    connection.try_clone() // F_DUPFD_CLOEXEC, from 3 on
-}
-
-/// Sends an empty datagram, which daemons ignore, and learns whether anybody is there: on loopback
-/// the answer is there when the call returns.
-fn probe(socket: &OwnedFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.send(&[])?;
-    socket.take_error()?.map_or(Ok(()), Err)
-}
-
-/// Tells whether the error means that no daemon listens, so that one may still come.
-fn is_no_daemon(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused
-    ) || sys::is_no_reader(error)
 }
 
 fn connect_error(verb: &'static str, endpoint: &Endpoint, error: &io::Error) -> Error {

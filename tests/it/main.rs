@@ -15,6 +15,7 @@ mod paths;
 mod producer;
 mod quiet;
 mod records;
+mod restart;
 mod rotation;
 mod stop;
 mod tidy;
