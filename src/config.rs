@@ -2,6 +2,7 @@
 
 use crate::cli;
 use crate::error::Error;
+use crate::rotation::Rotation;
 use crate::sink::{Output, SyncPolicy};
 use crate::sys;
 use crate::transports::{BufferSize, Endpoint, Transport};
@@ -87,6 +88,18 @@ pub struct Options {
     )]
     sync: SyncPolicy,
 
+    /// move the output file to PATH.NANOSECONDS once it has this many bytes, at least 4096
+    #[argh(
+        option,
+        arg_name = "BYTES",
+        from_str_fn(cli::number::<4096, {u64::MAX}>)
+    )]
+    rotate_size: Option<u64>,
+
+    /// keep this many moved files and remove older ones (default: all are kept)
+    #[argh(option, arg_name = "N", from_str_fn(cli::number::<0, {u64::MAX}>))]
+    rotate_keep: Option<u64>,
+
     /// how long a stop may take to read and write what is queued (default: 10)
     #[argh(
         option,
@@ -127,6 +140,8 @@ pub struct Config {
     pub stamping: bool,
     /// When the output is synced.
     pub sync_policy: SyncPolicy,
+    /// When the output file is full, if ever.
+    pub rotation: Option<Rotation>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// Only check.
@@ -137,6 +152,7 @@ impl TryFrom<Options> for Config {
     type Error = Error;
 
     fn try_from(options: Options) -> Result<Self, Error> {
+        let rotation = rotation(&options)?;
         let mut endpoints: Vec<Endpoint> = options.ipc.into_iter().flatten().collect();
         if endpoints.is_empty() {
             endpoints.push(Transport::Unixsock.default_endpoint());
@@ -166,6 +182,7 @@ impl TryFrom<Options> for Config {
             buffer: options.buffer,
             stamping: options.stamp,
             sync_policy: options.sync,
+            rotation,
             drain_time_max: options.drain_timeout,
             check: options.check,
         })
@@ -187,6 +204,24 @@ impl Config {
                 .saturating_sub(DESCRIPTORS_KEPT)
                 .max(descriptors / 2)
         }))
+    }
+}
+
+fn rotation(options: &Options) -> Result<Option<Rotation>, Error> {
+    match (options.rotate_size, options.rotate_keep) {
+        (None, Some(_)) => {
+            Err(Error::usage("--rotate-keep", "nothing is rotated")
+                .advise("say --rotate-size as well"))
+        }
+        (Some(_), _) if options.output == "-" => Err(Error::usage(
+            "--rotate-size",
+            "standard output cannot be moved",
+        )
+        .advise("name a file with --output")),
+        (bytes, keep) => Ok(bytes.map(|bytes| Rotation {
+            bytes,
+            keep: keep.map(in_memory),
+        })),
     }
 }
 
@@ -271,6 +306,7 @@ mod tests {
                 buffer: BufferSize::Max,
                 stamping: false,
                 sync_policy: SyncPolicy::Exit,
+                rotation: None,
                 drain_time_max: Duration::from_secs(10),
                 check: false,
             }
@@ -333,6 +369,9 @@ mod tests {
             ("--buffer most", "neither default nor max"),
             ("--buffer 0", "from 1"),
             ("--output=", "it is empty"),
+            ("--rotate-size 4095", "at least 4096"),
+            ("--rotate-keep 3", "--rotate-size"),
+            ("--rotate-size 4096 --output -", "cannot be moved"),
             (
                 "--sync always",
                 "none of never, exit, interval=SECONDS, batch",

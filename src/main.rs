@@ -42,6 +42,7 @@ fn collect(config: &Config) -> Result<Exit, Error> {
         stamping: config.stamping,
         drain_time_max: config.drain_time_max,
         sync_policy: config.sync_policy,
+        rotation: config.rotation,
     };
     let sink = Sink::open(&config.output)?;
     let bound = bind(config)?;

@@ -14,7 +14,7 @@ use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where records are to go, as the user said it.
@@ -99,8 +99,10 @@ pub enum Flush {
 pub struct Sink {
     channel: Channel,
     output: Output,
-    /// A regular file, which can be locked, emptied, mended and synced.
+    /// A regular file, which can be locked, emptied, mended, synced and rotated.
     is_regular: bool,
+    /// How many bytes a regular file holds.
+    length: u64,
     /// Set where standard output could only be kept from blocking for all who share it.
     _shared: Option<sys::NonBlocking>,
 }
@@ -129,14 +131,18 @@ impl Sink {
             },
         };
         let channel = channel.map_err(failed)?;
-        let is_regular = match &channel {
-            Channel::File(file) => file.metadata().map_err(failed)?.is_file(),
-            Channel::Socket(_) => false,
+        let (is_regular, length) = match &channel {
+            Channel::File(file) => {
+                let metadata = file.metadata().map_err(failed)?;
+                (metadata.is_file(), metadata.len())
+            }
+            Channel::Socket(_) => (false, 0),
         };
         let sink = Self {
             channel,
             output: output.clone(),
             is_regular,
+            length,
             _shared: shared,
         };
         if let (Some(file), Output::Path(_)) = (sink.regular_file(), output) {
@@ -227,7 +233,10 @@ impl Sink {
     /// # Errors
     /// When the output refuses bytes for good.
     pub fn flush(&mut self, batch: &mut Batch) -> Result<Flush, Error> {
-        match write_out(&mut self.channel, batch) {
+        let before = batch.rest().len();
+        let written = write_out(&mut self.channel, batch);
+        self.length += (before - batch.rest().len()) as u64;
+        match written {
             Ok(Written::All) => Ok(Flush::Done),
             Ok(Written::AsMuchAsFits) => Ok(Flush::NotReady),
             Err(e) => {
@@ -239,6 +248,19 @@ impl Sink {
                 }
             }
         }
+    }
+
+    /// The path of a regular file that has reached this length.
+    pub fn full_file(&self, bytes: u64) -> Option<&Path> {
+        match &self.output {
+            Output::Path(path) if self.is_regular && self.length >= bytes => Some(path),
+            Output::Path(_) | Output::Stdout => None,
+        }
+    }
+
+    /// Lets it count as empty, so that it is not full again before it has grown as much again.
+    pub fn restart_length(&mut self) {
+        self.length = 0;
     }
 
     /// Tells whether a sync makes sense here: only a regular file outlives the machine.

@@ -12,6 +12,7 @@ pub use outlet::OutputCounters;
 use crate::counters::Counters;
 use crate::error::{Error, Exit};
 use crate::record::{Clock, Recorder};
+use crate::rotation::Rotation;
 use crate::sink::{Sink, SyncPolicy};
 use crate::sys::{self, Signals};
 use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub drain_time_max: Duration,
     /// When the output is synced.
     pub sync_policy: SyncPolicy,
+    /// When the output file is full, if ever.
+    pub rotation: Option<Rotation>,
 }
 
 /// How a run ended.
@@ -133,7 +136,7 @@ impl Reactor {
             events: Events::with_capacity(EVENTS_MAX),
             signals,
             table,
-            outlet: Outlet::new(sink, settings.sync_policy),
+            outlet: Outlet::new(sink, settings.sync_policy, settings.rotation),
             intakes,
             paths,
             settings,

@@ -3,7 +3,9 @@
 
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
+use crate::rotation::Rotation;
 use crate::sink::{Flush, Sink, SyncPolicy};
+use crate::sys::Stamp;
 use log::{error, info, warn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ pub(super) struct Outlet {
     reopen_wanted: bool,
     /// How long the pauses lasted that have ended.
     paused: Duration,
+    rotation: Option<Rotation>,
     sync_policy: SyncPolicy,
     /// When what was written is to be synced.
     sync_due: Option<Instant>,
@@ -61,13 +64,14 @@ pub struct OutputCounters {
 }
 
 impl Outlet {
-    pub(super) fn new(sink: Sink, sync_policy: SyncPolicy) -> Self {
+    pub(super) fn new(sink: Sink, sync_policy: SyncPolicy, rotation: Option<Rotation>) -> Self {
         Self {
             batch: Batch::default(),
             sink,
             state: State::Open,
             reopen_wanted: false,
             paused: Duration::ZERO,
+            rotation,
             sync_policy,
             sync_due: None,
             is_unsynced: false,
@@ -135,6 +139,7 @@ impl Outlet {
                 self.batch.settle(count);
                 self.resume();
                 self.note_unsynced();
+                self.rotate_if_full();
                 if self.reopen_wanted {
                     self.reopen_now();
                 }
@@ -171,6 +176,25 @@ impl Outlet {
             Ok(None) => info!("the output is where it was"),
             Err(e) => error!("{e}; records go on to where the old one is"),
         }
+    }
+
+    /// Moves a full file out of the way and goes on with a new one.
+    fn rotate_if_full(&mut self) {
+        let Some(rotation) = self.rotation else {
+            return;
+        };
+        let Some(path) = self.sink.full_file(rotation.bytes) else {
+            return;
+        };
+        let rotated = rotation.rotate(path, Stamp::now().wall_ns);
+        if let Err(e) = rotated {
+            error!(
+                "cannot rotate {}: {e}; records go on to the same file",
+                path.display()
+            );
+        }
+        self.sink.restart_length(); // of the old one, if it stays in use
+        self.reopen_now();
     }
 
     fn pause(&mut self, refusal: &Error) {

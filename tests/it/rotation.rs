@@ -63,6 +63,76 @@ fn a_hundred_rotations_under_load_lose_and_tear_nothing() {
     assert_eq!(lines.len(), 180_000);
 }
 
+/// The rotated files of an output, oldest first.
+fn rotated(folder: &Folder) -> Vec<PathBuf> {
+    let names = folder.names().into_iter();
+    let rotated = names.filter(|name| name.starts_with("records.jsonl."));
+    rotated.map(|name| folder.path(&name)).collect()
+}
+
+#[test]
+fn a_full_file_is_moved_and_nothing_is_lost_or_torn() {
+    let folder = Folder::new();
+    let transports = ["unixsock", "unixgram", "fifo"];
+    let daemon = Setup::new(&folder, &transports)
+        .args(["--rotate-size", "100000"])
+        .start();
+    let producers = transports
+        .into_iter()
+        .map(|transport| {
+            spawn_producer(
+                daemon.endpoint(transport),
+                ["--rate=20000", "--count=20000"],
+            )
+        })
+        .collect();
+    let sent = sent_by(producers);
+    let output = daemon.output.clone();
+    daemon.signal("TERM");
+    let stopped = daemon.wait_unchecked();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(stopped.stderr, "");
+    let mut files = rotated(&folder);
+    assert!(files.len() > 10, "{files:?}");
+    assert!(
+        files
+            .iter()
+            .all(|file| fs::metadata(file).unwrap().len() >= 100_000)
+    );
+    files.push(output);
+    let lines = all_lines(&files);
+    check_all_there(&sent, &lines);
+    assert_eq!(stopped.count("records"), lines.len() as u64);
+}
+
+#[test]
+fn as_many_full_files_are_kept_as_asked_for_and_they_are_the_newest() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .args(["--rotate-size=4096", "--rotate-keep=2"])
+        .start();
+    fs::write(folder.path("records.jsonl.keep"), "precious").unwrap();
+    let mut client = daemon.connect("unixsock");
+    for number in 0..5 {
+        client.send(format!(
+            "{{\"number\":{number},\"pad\":\"{}\"}}\n",
+            "p".repeat(4096)
+        ));
+        let is_there = |file: &PathBuf| {
+            let begin = format!("{{\"number\":{number},");
+            fs::read_to_string(file).is_ok_and(|text| text.starts_with(&begin))
+        };
+        wait_for("the rotation", || rotated(&folder).iter().any(is_there));
+    }
+    wait_for("two files", || rotated(&folder).len() == 3);
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_unchecked().stderr, "");
+    let files = rotated(&folder);
+    assert_eq!(files[2], folder.path("records.jsonl.keep"));
+    let text = fs::read_to_string(&files[0]).unwrap();
+    assert!(text.starts_with("{\"number\":3,"), "{}", &text[..20]);
+}
+
 #[test]
 fn a_signal_without_a_rotation_changes_nothing() {
     let folder = Folder::new();
