@@ -2,8 +2,7 @@
 
 use crate::cli;
 use crate::error::Error;
-use crate::rotation::Rotation;
-use crate::sink::{Output, SyncPolicy};
+use crate::sink::{Output, Rotation, SyncPolicy};
 use crate::sys;
 use crate::transports::{BufferSize, Endpoint, Transport};
 use argh::FromArgs;

@@ -7,8 +7,7 @@
 //! 2. [`framing`] cuts them into *frames*: lines, whole or not.
 //! 3. [`record`] makes one JSON object of each: as it came ([`object`] decides), or wrapped.
 //! 4. [`batch`] holds what one *round* completed.
-//! 5. [`sink`] writes it, to a file whose last line [`mend`] has made whole, and that [`rotation`] moves when it
-//!    is full.
+//! 5. [`sink`] writes it; it opens the output, mends what a crash left at its end, and rotates it.
 //!
 //! [`reactor`] drives it all, on one thread. Steps 2 to 4 are pure. [`sys`] is the only module with
 //! libc and `unsafe`. The rest: [`cli`] and [`config`] read command lines, [`counters`] makes the
@@ -21,12 +20,10 @@ pub mod counters;
 pub mod diagnostics;
 pub mod error;
 pub mod framing;
-pub mod mend;
 pub mod object;
 pub mod producer;
 pub mod reactor;
 pub mod record;
-pub mod rotation;
 pub mod sink;
 #[allow(unsafe_code)]
 pub mod sys;

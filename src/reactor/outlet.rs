@@ -3,8 +3,7 @@
 
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
-use crate::rotation::Rotation;
-use crate::sink::{Flush, Sink, SyncPolicy};
+use crate::sink::{Flush, Rotation, Sink, SyncPolicy};
 use crate::sys::Stamp;
 use log::{error, info, warn};
 use std::os::fd::{AsFd, BorrowedFd};

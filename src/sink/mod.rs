@@ -3,72 +3,25 @@
 //! Knows no source and no event loop. A regular file's write blocks, and that is the backpressure;
 //! a pipe, socket or terminal that is full says so ([`Flush::NotReady`]) and is waited for.
 
+mod mend;
+mod output;
+mod rotation;
+
+pub use output::Output;
+pub use rotation::Rotation;
+
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::mend::{self, Mended};
 use crate::sys;
 use log::warn;
-use socket2::Socket;
-use std::fmt;
-use std::fs::{File, Metadata, TryLockError};
+use mend::Mended;
+use output::Channel;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
-
-/// Where records are to go, as the user said it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// `-`
-    Stdout,
-    /// A file's path.
-    Path(PathBuf),
-}
-
-impl From<&str> for Output {
-    fn from(text: &str) -> Self {
-        match text {
-            "-" => Self::Stdout,
-            path => Self::Path(path.into()),
-        }
-    }
-}
-
-impl fmt::Display for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("-"),
-            Self::Path(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl Output {
-    /// Tells whether records could be written here, without creating or changing anything.
-    ///
-    /// # Errors
-    /// What stands in the way, as [`Sink::open`] would find it.
-    pub fn check(&self) -> Result<(), Error> {
-        let Self::Path(path) = self else {
-            return Ok(());
-        };
-        let result = match path.metadata() {
-            // To open a FIFO, even to close it again, would be an event for its reader.
-            Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => sys::open_output(path, false).and_then(|file| lock(&file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                // A symlink may point to where nothing is yet.
-                let target = path
-                    .read_link()
-                    .map_or(path.clone(), |target| sys::folder_of(path).join(target));
-                sys::check_folder_of(&target)
-            }
-            Err(e) => Err(e),
-        };
-        result.map_err(|e| open_error(self, &e))
-    }
-}
 
 /// When what was written is made to survive a crash of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,30 +60,14 @@ pub struct Sink {
     _shared: Option<sys::NonBlocking>,
 }
 
-#[derive(Debug)]
-enum Channel {
-    /// A file, or a pipe or device that does not block.
-    File(File),
-    /// A socket given as standard output. It cannot be opened anew, so each send says that it must
-    /// not block.
-    Socket(Socket),
-}
-
 impl Sink {
     /// Opens the output; an existing file keeps what it holds. A regular file is ours alone then.
     ///
     /// # Errors
     /// When it cannot be opened for writing, or another daemon writes to it.
     pub fn open(output: &Output) -> Result<Self, Error> {
-        let failed = |e: io::Error| open_error(output, &e);
-        let (channel, shared) = match output {
-            Output::Path(path) => (sys::open_output(path, true).map(Channel::File), None),
-            Output::Stdout => match stdout_channel() {
-                Ok((channel, shared)) => (Ok(channel), shared),
-                Err(e) => (Err(e), None),
-            },
-        };
-        let channel = channel.map_err(failed)?;
+        let failed = |e: io::Error| output::open_error(output, &e);
+        let (channel, shared) = Channel::open(output).map_err(failed)?;
         let (is_regular, length) = match &channel {
             Channel::File(file) => {
                 let metadata = file.metadata().map_err(failed)?;
@@ -146,7 +83,7 @@ impl Sink {
             _shared: shared,
         };
         if let (Some(file), Output::Path(_)) = (sink.regular_file(), output) {
-            lock(file).map_err(failed)?;
+            output::lock(file).map_err(failed)?;
         }
         Ok(sink)
     }
@@ -291,73 +228,7 @@ impl Sink {
 
 impl AsFd for Sink {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.channel {
-            Channel::File(file) => file.as_fd(),
-            Channel::Socket(socket) => socket.as_fd(),
-        }
-    }
-}
-
-/// Makes a regular file ours until it is closed. Anything else may have several writers.
-fn lock(file: &File) -> io::Result<()> {
-    if !file.metadata()?.is_file() {
-        return Ok(());
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(io::Error::other("in use by another aggregator")),
-        // Not every file system has locks.
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(e)) => Err(e),
-    }
-}
-
-fn open_error(output: &Output, error: &io::Error) -> Error {
-    if sys::is_no_reader(error) {
-        return Error::new("open", output, "no process reads this FIFO")
-            .advise("start its reader first");
-    }
-    let name = match output {
-        Output::Stdout => "standard output".to_owned(),
-        Output::Path(path) => path.display().to_string(),
-    };
-    Error::new("open", name, error).advise(match error.kind() {
-        ErrorKind::NotFound => "make its folder first",
-        _ => "choose another file with --output",
-    })
-}
-
-/// Standard output in a form that never blocks.
-fn stdout_channel() -> io::Result<(Channel, Option<sys::NonBlocking>)> {
-    let given = File::from(sys::raw_stdout()?);
-    let kind = given.metadata()?.file_type();
-    if kind.is_socket() {
-        return Ok((Channel::Socket(Socket::from(OwnedFd::from(given))), None));
-    }
-    if !kind.is_fifo() && !kind.is_char_device() {
-        return Ok((Channel::File(given), None));
-    }
-    match sys::reopen_stdout() {
-        Ok(own) => Ok((Channel::File(own), None)),
-        // Another user's, as after su or in a container.
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-            let shared = sys::NonBlocking::set(&given)?;
-            Ok((Channel::File(given), Some(shared)))
-        }
-        Err(e) => Err(e),
-    }
-}
-
-impl Write for Channel {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.write(bytes),
-            Self::Socket(socket) => sys::send_without_waiting(socket, bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.channel.as_fd()
     }
 }
 

@@ -1,0 +1,156 @@
+//! Opening the output: a file that is ours alone, or standard output in a form that never blocks.
+
+use crate::error::Error;
+use crate::sys;
+use socket2::Socket;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+/// Where records are to go, as the user said it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// `-`
+    Stdout,
+    /// A file's path.
+    Path(PathBuf),
+}
+
+impl From<&str> for Output {
+    fn from(text: &str) -> Self {
+        match text {
+            "-" => Self::Stdout,
+            path => Self::Path(path.into()),
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("-"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Output {
+    /// Tells whether records could be written here, without creating or changing anything.
+    ///
+    /// # Errors
+    /// What stands in the way, as [`Sink::open`](super::Sink::open) would find it.
+    pub fn check(&self) -> Result<(), Error> {
+        let Self::Path(path) = self else {
+            return Ok(());
+        };
+        let result = match path.metadata() {
+            // To open a FIFO, even to close it again, would be an event for its reader.
+            Ok(found) if found.file_type().is_fifo() => Ok(()),
+            Ok(_) => sys::open_output(path, false).and_then(|file| lock(&file)),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                // A symlink may point to where nothing is yet.
+                let target = path
+                    .read_link()
+                    .map_or(path.clone(), |target| sys::folder_of(path).join(target));
+                sys::check_folder_of(&target)
+            }
+            Err(e) => Err(e),
+        };
+        result.map_err(|e| open_error(self, &e))
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Channel {
+    /// A file, or a pipe or device that does not block.
+    File(File),
+    /// A socket given as standard output. It cannot be opened anew, so each send says that it must
+    /// not block.
+    Socket(Socket),
+}
+
+impl Channel {
+    /// Opens the output, and keeps it from blocking: where that concerns others as well, until the
+    /// guard is dropped.
+    pub(super) fn open(output: &Output) -> io::Result<(Self, Option<sys::NonBlocking>)> {
+        match output {
+            Output::Path(path) => Ok((Self::File(sys::open_output(path, true)?), None)),
+            Output::Stdout => stdout_channel(),
+        }
+    }
+}
+
+/// Makes a regular file ours until it is closed. Anything else may have several writers.
+pub(super) fn lock(file: &File) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("in use by another aggregator")),
+        // Not every file system has locks.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
+pub(super) fn open_error(output: &Output, error: &io::Error) -> Error {
+    if sys::is_no_reader(error) {
+        return Error::new("open", output, "no process reads this FIFO")
+            .advise("start its reader first");
+    }
+    let name = match output {
+        Output::Stdout => "standard output".to_owned(),
+        Output::Path(path) => path.display().to_string(),
+    };
+    Error::new("open", name, error).advise(match error.kind() {
+        ErrorKind::NotFound => "make its folder first",
+        _ => "choose another file with --output",
+    })
+}
+
+/// Standard output in a form that never blocks.
+fn stdout_channel() -> io::Result<(Channel, Option<sys::NonBlocking>)> {
+    let given = File::from(sys::raw_stdout()?);
+    let kind = given.metadata()?.file_type();
+    if kind.is_socket() {
+        return Ok((Channel::Socket(Socket::from(OwnedFd::from(given))), None));
+    }
+    if !kind.is_fifo() && !kind.is_char_device() {
+        return Ok((Channel::File(given), None));
+    }
+    match sys::reopen_stdout() {
+        Ok(own) => Ok((Channel::File(own), None)),
+        // Another user's, as after su or in a container.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            let shared = sys::NonBlocking::set(&given)?;
+            Ok((Channel::File(given), Some(shared)))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Socket(socket) => sys::send_without_waiting(socket, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::File(file) => file.as_fd(),
+            Self::Socket(socket) => socket.as_fd(),
+        }
+    }
+}
