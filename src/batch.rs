@@ -110,6 +110,15 @@ impl Batch {
         debug_assert!(self.taken <= self.bytes.len());
     }
 
+    /// Takes the bytes of a line that the output has taken in part back, so that the whole line goes to
+    /// the next one; returns how many they are.
+    pub fn take_back_half_line(&mut self) -> usize {
+        let whole = memrchr(b'\n', &self.bytes[..self.taken]).map_or(0, |at| at + 1);
+        let half = self.taken - whole;
+        self.taken = whole;
+        half
+    }
+
     /// How many lines the output has not taken whole.
     pub fn lines_left(&self) -> usize {
         memchr_iter(b'\n', self.rest()).count()
@@ -193,6 +202,16 @@ mod tests {
         assert_eq!(counted, want, "after {taken} bytes");
         assert_eq!(batch.lines_left(), want_left, "after {taken} bytes");
         batch.settle(|endpoint, _| panic!("endpoint {endpoint} counted twice"));
+    }
+
+    #[test]
+    fn half_a_line_can_be_taken_back() {
+        for (taken, half) in [(0, 0), (2, 2), (3, 0), (10, 7), (11, 0), (21, 7)] {
+            let mut batch = batch();
+            batch.take(taken);
+            assert_eq!(batch.take_back_half_line(), half);
+            assert_eq!(batch.rest().len(), 22 - (taken - half));
+        }
     }
 
     #[test]

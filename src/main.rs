@@ -8,7 +8,7 @@ use log_aggregator::diagnostics;
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::reactor::{Reactor, Settings};
 use log_aggregator::sink::{Output, Sink};
-use log_aggregator::sys::Signals;
+use log_aggregator::sys::{self, Signals};
 use log_aggregator::transports::{self, BindOptions, Bound};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -36,6 +36,9 @@ fn run() -> Result<Exit, Error> {
 
 /// Binds everything and collects records until told to stop.
 fn collect(config: &Config) -> Result<Exit, Error> {
+    // First, so that a signal during the start waits for the loop instead of killing us half-way.
+    let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
+    sys::ignore_sigxfsz();
     let settings = Settings {
         record_bytes_max: config.record_bytes_max,
         connections_max: config.raise_connections_max()?,
@@ -48,7 +51,6 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     let bound = bind(config)?;
     // Last, so that a daemon that cannot start empties nobody's file.
     sink.begin(config.truncate)?;
-    let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
     let reactor = Reactor::new(bound, sink, signals, settings)?;
     announce(&reactor, &config.output);
 

@@ -207,7 +207,7 @@ impl Reactor {
         }
         self.see_to_signals()?;
         self.see_to_deadlines();
-        if !self.outlet.is_open() || self.stop == Stop::Now {
+        if !self.outlet.is_open() || matches!(self.stop, Stop::Undrained | Stop::Now) {
             return Ok(());
         }
         let ready = self.table.take_ready();
@@ -332,7 +332,7 @@ impl Reactor {
         let mut error = result.err().or(sync_failure);
         let exit = match (&error, self.stop) {
             (Some(error), _) => error.exit(),
-            (None, Stop::Now) => Exit::Undrained,
+            (None, Stop::Undrained | Stop::Now) => Exit::Undrained,
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
         if left > 0 {

@@ -107,7 +107,9 @@ impl Outlet {
     /// When something is to be done here next.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Refusing { retry, .. } => Some(retry),
+            State::Refusing { retry, .. } => {
+                Some(self.sync_due.map_or(retry, |due| due.min(retry)))
+            }
             State::Open | State::Full => self.sync_due,
         }
     }
@@ -133,11 +135,16 @@ impl Outlet {
         if self.batch.rest().is_empty() {
             return Ok(());
         }
-        match self.sink.flush(&mut self.batch)? {
+        let before = self.batch.rest().len();
+        let flushed = self.sink.flush(&mut self.batch);
+        let is_progress = self.batch.rest().len() < before;
+        if is_progress {
+            self.note_unsynced();
+        }
+        match flushed? {
             Flush::Done => {
                 self.batch.settle(count);
                 self.resume();
-                self.note_unsynced();
                 self.rotate_if_full();
                 if self.reopen_wanted {
                     self.reopen_now();
@@ -147,14 +154,20 @@ impl Outlet {
                 self.resume();
                 self.state = State::Full;
             }
-            Flush::Refused(e) => self.pause(&e),
+            Flush::Refused(e) => self.pause(&e, is_progress),
         }
         Ok(())
     }
 
-    /// Opens the output anew, where it has been moved away: at once, or when the batch is written.
+    /// Tells whether the output is a file, and not standard output.
+    pub(super) fn can_reopen(&self) -> bool {
+        self.sink.has_path()
+    }
+
+    /// Opens the output anew, where it has been moved away: at once if the old one has taken the batch
+    /// or refuses it, and otherwise as soon as it is written.
     pub(super) fn reopen(&mut self) {
-        if self.batch.rest().is_empty() {
+        if self.batch.rest().is_empty() || self.is_refusing() {
             self.reopen_now();
         } else {
             self.reopen_wanted = true;
@@ -166,10 +179,13 @@ impl Outlet {
         self.reopen_wanted = false;
         match self.sink.reopen() {
             Ok(Some(sink)) => {
+                // Where the old one has refused bytes, the line that it has in part goes to the new one.
+                self.sink.cut_back(self.batch.take_back_half_line());
                 if self.is_unsynced && self.sync_policy != SyncPolicy::Never {
                     self.sync();
                 }
                 self.sink = sink;
+                self.resume();
                 info!("the output has been opened anew");
             }
             Ok(None) => info!("the output is where it was"),
@@ -196,9 +212,10 @@ impl Outlet {
         self.reopen_now();
     }
 
-    fn pause(&mut self, refusal: &Error) {
+    fn pause(&mut self, refusal: &Error, is_progress: bool) {
         let now = Instant::now();
         let (since, pause) = match self.state {
+            State::Refusing { since, .. } if is_progress => (since, RETRY_FIRST),
             State::Refusing { since, pause, .. } => (since, (pause * 2).min(RETRY_MAX)),
             State::Open | State::Full => {
                 warn!(

@@ -13,7 +13,9 @@ pub(super) enum Stop {
     No,
     /// What is queued is read and written, at most until then.
     Draining { until: Instant },
-    /// No longer: a second signal, or the time is up.
+    /// No longer: the time is up, or the output refuses what is in hand.
+    Undrained,
+    /// At once, says a second signal.
     Now,
 }
 
@@ -22,7 +24,7 @@ impl Stop {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Draining { until } => Some(until),
-            Self::No | Self::Now => None,
+            Self::No | Self::Undrained | Self::Now => None,
         }
     }
 }
@@ -32,7 +34,7 @@ impl Reactor {
         match self.stop {
             Stop::No => false,
             Stop::Draining { .. } => self.table.is_empty() && self.outlet.is_open(),
-            Stop::Now => true,
+            Stop::Undrained | Stop::Now => true,
         }
     }
 
@@ -45,7 +47,9 @@ impl Reactor {
         let mut stop_wanted = false;
         while let Some(request) = self.signals.take().map_err(failed)? {
             match request {
-                Request::Reopen => self.outlet.reopen(),
+                Request::Reopen if self.outlet.can_reopen() => self.outlet.reopen(),
+                // The terminal or the reader has gone.
+                Request::Reopen => stop_wanted = true,
                 // Two that are pending together are one wish.
                 Request::Stop => stop_wanted = true,
             }
@@ -53,7 +57,7 @@ impl Reactor {
         if stop_wanted {
             match self.stop {
                 Stop::No => self.begin_stop()?,
-                Stop::Draining { .. } | Stop::Now => {
+                Stop::Draining { .. } | Stop::Undrained | Stop::Now => {
                     warn!("a second signal: stopping before everything is drained");
                     self.stop = Stop::Now;
                 }
@@ -65,15 +69,15 @@ impl Reactor {
     /// Lets no more in where that is possible, and has every source read to its end.
     fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
+        for entry in self.table.iter() {
+            entry.source.stop();
+        }
         if self.outlet.is_refusing() {
             self.flush_now()?;
             if self.outlet.is_refusing() {
-                self.stop = Stop::Now;
+                self.stop = Stop::Undrained;
                 return Ok(());
             }
-        }
-        for entry in self.table.iter() {
-            entry.source.stop();
         }
         self.table.wake_all();
         self.stop = Stop::Draining {
@@ -88,7 +92,7 @@ impl Reactor {
             && until <= Instant::now()
         {
             warn!("the time for draining is up: leaving before everything is drained");
-            self.stop = Stop::Now;
+            self.stop = Stop::Undrained;
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{object, record};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Longest unfinished line that can be one of ours: the longest record, each of its bytes escaped in
@@ -25,29 +25,34 @@ pub enum Mended {
     Wrapped,
 }
 
-/// Makes a line of what stands after the last newline of `written`, through `appending`, which is open
-/// for appending to the same file.
+/// Makes a line of what stands after the last newline of `file`, which is open for reading and writing,
+/// not for appending. What stands there is not touched before there is room for what takes its place.
 ///
 /// # Errors
 /// `InvalidData` when that is too long to be ours; and what reading and writing give.
-pub fn last_line(written: &File, mut appending: &File, unix_seconds: u64) -> io::Result<Mended> {
-    let length = written.metadata()?.len();
-    let start = after_last_newline(written, length)?;
+pub(super) fn last_line(file: &File, unix_seconds: u64) -> io::Result<Mended> {
+    let length = file.metadata()?.len();
+    let start = after_last_newline(file, length)?;
     if start == length {
         return Ok(Mended::Nothing);
     }
     let bytes = usize::try_from(length - start).map_err(io::Error::other)?;
     let mut line = vec![0; bytes];
-    written.read_exact_at(&mut line, start)?;
+    file.read_exact_at(&mut line, start)?;
     if object::parse(&line).is_some() {
-        appending.write_all(b"\n")?;
+        file.write_all_at(b"\n", length)?;
         return Ok(Mended::Ended);
     }
     let mut wrapped = Vec::new();
     record::wrap_open(&mut wrapped, "aggregator", unix_seconds, &line);
     wrapped.extend_from_slice(b",\"unterminated\":true}\n");
-    appending.set_len(start)?;
-    appending.write_all(&wrapped)?;
+    // Room first, without a newline: until the line is written over, it stays an unfinished one.
+    let more = vec![0; wrapped.len() - bytes];
+    if let Err(e) = file.write_all_at(&more, length) {
+        file.set_len(length)?;
+        return Err(e);
+    }
+    file.write_all_at(&wrapped, start)?;
     Ok(Mended::Wrapped)
 }
 
@@ -82,12 +87,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, before).unwrap();
-        let appending = File::options().append(true).open(&path).unwrap();
-        let reading = File::open(&path).unwrap();
-        assert_eq!(last_line(&reading, &appending, 7).unwrap(), want);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        assert_eq!(last_line(&file, 7).unwrap(), want);
         assert_eq!(fs::read_to_string(&path).unwrap(), after);
         // Once is enough.
-        let again = last_line(&reading, &appending, 7).unwrap();
+        let again = last_line(&file, 7).unwrap();
         assert_eq!(again, Mended::Nothing);
     }
 
@@ -129,14 +133,10 @@ mod tests {
     fn what_cannot_be_ours_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let appending = File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .unwrap();
-        appending.set_len(LINE_BYTES_MAX + (1 << 20)).unwrap(); // NULs that take no room
-        let reading = File::open(&path).unwrap();
-        let refused = last_line(&reading, &appending, 7).unwrap_err();
+        fs::write(&path, "").unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        file.set_len(LINE_BYTES_MAX + (1 << 20)).unwrap(); // NULs that take no room
+        let refused = last_line(&file, 7).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
     }
 }

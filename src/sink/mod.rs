@@ -134,7 +134,7 @@ impl Sink {
         let Output::Path(path) = &self.output else {
             return Ok(());
         };
-        let written = match File::open(path) {
+        let whole = match File::options().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(e) => {
                 warn!(
@@ -144,7 +144,7 @@ impl Sink {
                 return Ok(());
             }
         };
-        match mend::last_line(&written, file, sys::unix_seconds()) {
+        match mend::last_line(&whole, sys::unix_seconds()) {
             Ok(Mended::Nothing) => Ok(()),
             Ok(Mended::Ended) => {
                 warn!(
@@ -160,8 +160,9 @@ impl Sink {
                 );
                 Ok(())
             }
-            Err(e) => Err(Error::new("append to", path.display(), e)
-                .advise("look at its end, or choose another file with --output")),
+            Err(e) => Err(Error::new("append to", path.display(), e).advise(
+                "free some space, look at the file's end, or choose another with --output",
+            )),
         }
     }
 
@@ -178,13 +179,19 @@ impl Sink {
             Ok(Written::AsMuchAsFits) => Ok(Flush::NotReady),
             Err(e) => {
                 let error = Error::new("write", self.describe(), &e);
-                if sys::is_refusal(&e) {
+                // A terminal that has hung up gives EIO as well, and for good.
+                if (self.is_regular && sys::is_refusal(&e)) || e.kind() == ErrorKind::StorageFull {
                     Ok(Flush::Refused(error))
                 } else {
                     Err(error.advise("see to it that the output can take more, and start again"))
                 }
             }
         }
+    }
+
+    /// Tells whether it has a path, at which it may be opened anew.
+    pub fn has_path(&self) -> bool {
+        matches!(self.output, Output::Path(_))
     }
 
     /// The path of a regular file that has reached this length.
@@ -198,6 +205,18 @@ impl Sink {
     /// Lets it count as empty, so that it is not full again before it has grown as much again.
     pub fn restart_length(&mut self) {
         self.length = 0;
+    }
+
+    /// Takes the last `bytes` of a regular file away again, as far as the file lets us.
+    pub fn cut_back(&self, bytes: usize) {
+        if let Some(file) = self.regular_file()
+            && let Ok(metadata) = file.metadata()
+        {
+            let length = metadata.len().saturating_sub(bytes as u64);
+            if let Err(e) = file.set_len(length) {
+                warn!("{} ends in half a line: {e}", self.describe());
+            }
+        }
     }
 
     /// Tells whether a sync makes sense here: only a regular file outlives the machine.

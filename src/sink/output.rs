@@ -49,7 +49,7 @@ impl Output {
         let result = match path.metadata() {
             // To open a FIFO, even to close it again, would be an event for its reader.
             Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => sys::open_output(path, false).and_then(|file| lock(&file)),
+            Ok(_) => sys::open_output(path, false).and_then(|file| check_lock(&file)),
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 // A symlink may point to where nothing is yet.
                 let target = path
@@ -85,10 +85,22 @@ impl Channel {
 
 /// Makes a regular file ours until it is closed. Anything else may have several writers.
 pub(super) fn lock(file: &File) -> io::Result<()> {
+    lock_as(file, File::try_lock)
+}
+
+/// Tells whether [`lock`] would succeed; several may ask at a time.
+fn check_lock(file: &File) -> io::Result<()> {
+    lock_as(file, File::try_lock_shared)
+}
+
+fn lock_as(
+    file: &File,
+    try_lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+) -> io::Result<()> {
     if !file.metadata()?.is_file() {
         return Ok(());
     }
-    match file.try_lock() {
+    match try_lock(file) {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(io::Error::other("in use by another aggregator")),
         // Not every file system has locks.
@@ -124,8 +136,8 @@ fn stdout_channel() -> io::Result<(Channel, Option<sys::NonBlocking>)> {
     }
     match sys::reopen_stdout() {
         Ok(own) => Ok((Channel::File(own), None)),
-        // Another user's, as after su or in a container.
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+        // Another user's, as after su or in a container; or there is no /proc.
+        Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
             let shared = sys::NonBlocking::set(&given)?;
             Ok((Channel::File(given), Some(shared)))
         }

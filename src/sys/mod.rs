@@ -17,7 +17,8 @@ pub use files::{
     open_fifo_writer, open_output, pin, reopen_stdout, set_pipe_size, with_umask,
 };
 pub use process::{
-    ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
+    ignore_sigpipe, ignore_sigxfsz, raise_descriptor_limit, raw_stdin, raw_stdout,
+    set_least_timer_slack,
 };
 pub use signals::{Request, Signals, wait_for_signal_or_output};
 pub use sockets::{dropped_datagrams, force_receive_buffer, send_without_waiting};
@@ -48,12 +49,12 @@ pub fn is_out_of_system_resources(error: &io::Error) -> bool {
     )
 }
 
-/// Tells whether a write failed for a reason that may pass: a full disk or quota, a device's error, a
-/// file system that has become read-only.
+/// Tells whether a write to a regular file failed for a reason that may pass: a full disk or quota, a
+/// file that has reached its size limit, a device's error, a file system that has become read-only.
 pub fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::EROFS)
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO | libc::EROFS)
     )
 }
 

@@ -30,6 +30,13 @@ pub fn ignore_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
+/// Makes a write beyond the limit of a file's size (RLIMIT_FSIZE) fail with EFBIG instead of killing the
+/// process.
+pub fn ignore_sigxfsz() {
+    // SAFETY: SIG_IGN is a valid disposition of SIGXFSZ, and no handler of ours is replaced.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Lets the kernel wake this process as exactly as it can: by default it may delay a timer by 50 us
 /// (`man 2 prctl`, PR_SET_TIMERSLACK).
 pub fn set_least_timer_slack() {

@@ -3,7 +3,7 @@
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
-use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use super::{BindOptions, BufferSize, DEFAULT_MODE, unix_path};
 use crate::record::Recorder;
 use crate::sys;
 use log::{info, warn};
@@ -29,6 +29,8 @@ pub struct FifoSource {
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<FifoSource, Reason> {
+    // Until we read it, another daemon that starts would find it free.
+    let _lock = unix_path::lock_folder_of(path, unix_path::LOCK_TRIES);
     match sys::make_fifo(path, options.mode.unwrap_or(DEFAULT_MODE)) {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::AlreadyExists => refuse_unless_free(path)?,

@@ -83,7 +83,7 @@ impl OwnedPath {
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        let _lock = lock_folder_of(&self.path);
+        let _lock = lock_folder_of(&self.path, 1); // nobody waits for us any more
         if is_still(&self.path, &self.pin) {
             // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
             let _ = remove_file(&self.path);
@@ -101,18 +101,19 @@ fn is_still(path: &Path, pin: &File) -> bool {
     }
 }
 
-/// How often, and how long in between, a locked folder is tried.
-const LOCK_TRIES: u32 = 200;
+/// How often, and how long in between, a locked folder is tried at the start.
+pub(super) const LOCK_TRIES: u32 = 200;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Locks the folder of a path until dropped, so that of several daemons that start or end at the same
 /// path only one looks and acts at a time: a socket that is bound and does not listen yet looks
 /// stale. Goes without the lock when it cannot be had: anybody may hold it.
-fn lock_folder_of(path: &Path) -> Option<File> {
+pub(super) fn lock_folder_of(path: &Path, tries: u32) -> Option<File> {
     let folder = File::open(sys::folder_of(path)).ok()?;
-    for _ in 0..LOCK_TRIES {
+    for remaining in (0..tries).rev() {
         match folder.try_lock() {
             Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if remaining == 0 => break,
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(_)) => return None,
         }
@@ -142,7 +143,7 @@ pub(super) fn bind(
         complete(&socket)?;
         return Ok((socket, None));
     };
-    let _lock = lock_folder_of(path);
+    let _lock = lock_folder_of(path, LOCK_TRIES);
     // A socket's path gets 0777 less the umask (`unix_bind_bsd` in the kernel's net/unix), so that
     // this umask gives it its permissions from the first moment on.
     let bind = || sys::with_umask(0o777 & !mode, || socket.bind(&sock_addr));
@@ -153,9 +154,14 @@ pub(super) fn bind(
         }
         result => result?,
     }
-    let owned = OwnedPath::of(path)?;
-    complete(&socket)?;
-    Ok((socket, Some(owned)))
+    match complete(&socket).and_then(|()| OwnedPath::of(path)) {
+        Ok(owned) => Ok((socket, Some(owned))),
+        Err(e) => {
+            // It is ours: we have just made it, under the lock.
+            let _ = remove_file(path);
+            Err(e.into())
+        }
+    }
 }
 
 /// Tells whether [`bind`] would find the address free, without changing anything.
