@@ -1,8 +1,7 @@
 //! Connecting to a daemon, and waiting for one that is not there.
 
 use crate::sys;
-use crate::transports::{self, Endpoint, Transport};
-use socket2::SockRef;
+use crate::transports::{self, Endpoint};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,7 +29,7 @@ impl Connector {
     /// for `write(2)` whatever the transport.
     ///
     /// # Errors
-    /// When there is no daemon by then, or it cannot be reached at all.
+    /// When there is no daemon by then (not noticed for UDP), or it cannot be reached at all.
     pub(super) fn connect(&self, deadline: u64) -> io::Result<File> {
         loop {
             match self.try_once() {
@@ -44,9 +43,6 @@ impl Connector {
 
     fn try_once(&self) -> io::Result<File> {
         let connection = transports::connect(&self.endpoint, self.nagle)?;
-        if !self.wait.is_zero() && self.endpoint.transport() == Transport::Udp {
-            probe(&connection)?;
-        }
         beyond_the_standard_ones(connection).map(File::from)
     }
 
@@ -63,14 +59,6 @@ fn beyond_the_standard_ones(connection: OwnedFd) -> io::Result<OwnedFd> {
         return Ok(connection);
     }
     connection.try_clone() // F_DUPFD_CLOEXEC, from 3 on
-}
-
-/// Sends an empty datagram, which daemons ignore, and learns whether anybody is there: on loopback
-/// the answer is there when the call returns.
-fn probe(socket: &OwnedFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.send(&[])?;
-    socket.take_error()?.map_or(Ok(()), Err)
 }
 
 /// Tells whether the error means that no daemon listens, so that one may still come.

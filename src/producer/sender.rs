@@ -30,6 +30,10 @@ pub(super) struct Sender {
     reconnects: u64,
     /// Length of the record that was sent last.
     last_bytes: u64,
+    /// Whether the daemon is known to have been there when something was sent. Only UDP leaves it open.
+    is_confirmed: bool,
+    /// Records that were sent, did not arrive and were not sent again.
+    lost: u64,
 }
 
 impl Sender {
@@ -50,6 +54,8 @@ impl Sender {
             errors: 0,
             reconnects: 0,
             last_bytes: 0,
+            is_confirmed: false,
+            lost: 0,
         })
     }
 
@@ -65,7 +71,8 @@ impl Sender {
         let mut deadline = None;
         loop {
             // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
-            let e = match self.connection.write_all(record) {
+            let written = self.connection.write_all(record);
+            let e = match written.and_then(|()| self.confirm()) {
                 Ok(()) => {
                     self.sent += 1;
                     self.last_bytes = record.len() as u64;
@@ -77,9 +84,11 @@ impl Sender {
                 }
                 Err(e) => e,
             };
-            if self.is_udp() && is_no_daemon(&e) {
+            let is_of_the_one_before = self.connector.wait.is_zero() || self.is_confirmed;
+            if self.is_udp() && is_no_daemon(&e) && is_of_the_one_before {
                 self.take_back();
             }
+            self.is_confirmed = false;
             let until = *deadline.get_or_insert_with(|| self.connector.deadline());
             if !is_gone(&e) || sys::monotonic_ns() >= until {
                 self.errors += 1;
@@ -90,6 +99,18 @@ impl Sender {
                 Failure::Refused(e)
             })?;
         }
+    }
+
+    /// Where a daemon may be waited for, makes sure that the first record that is sent to it arrives: UDP
+    /// tells of one that nobody received, on loopback at once.
+    fn confirm(&mut self) -> io::Result<()> {
+        if self.is_udp() && !self.is_confirmed && !self.connector.wait.is_zero() {
+            SockRef::from(&self.connection)
+                .take_error()?
+                .map_or(Ok(()), Err)?;
+            self.is_confirmed = true;
+        }
+        Ok(())
     }
 
     /// A daemon that is about to end may still take the connection, so each try has its pause.
@@ -115,6 +136,7 @@ impl Sender {
         self.sent = self.sent.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(self.last_bytes);
         self.errors += 1;
+        self.lost += 1;
     }
 
     /// Asks after the fate of the last record, where the transport tells.
@@ -126,7 +148,13 @@ impl Sender {
             return Ok(());
         }
         match SockRef::from(&self.connection).take_error() {
-            Ok(None) => Ok(()),
+            Ok(None) if self.lost == 0 => Ok(()),
+            Ok(None) => Err(Error::new(
+                "deliver",
+                format!("all records to {}", self.connector.endpoint),
+                format!("{} went to a daemon that had gone", self.lost),
+            )
+            .advise("choose another transport where that must not be")),
             Ok(Some(e)) | Err(e) => {
                 self.take_back();
                 Err(self.error(&Failure::Refused(e)))

@@ -190,6 +190,59 @@ fn what_a_full_disk_tore_is_made_whole_at_the_next_start() {
     assert_eq!(lines[lines.len() - 1], "{\"new\":1}");
 }
 
+/// The file that filled the disk is removed, and the daemon holds the last reference to it.
+#[test]
+fn a_signal_lets_it_go_on_in_a_new_file_when_the_old_one_is_full() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(folder.path("disk"), "64k") else {
+        return skip("mounting a tmpfs needs root");
+    };
+    let output = disk.0.join("records.jsonl");
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .output(&output)
+        .wrapper(["env", "--default-signal=HUP"])
+        .start();
+    let record = |number: usize| format!("{{\"number\":\"{number:05}{}\"}}\n", "x".repeat(990));
+    let mut client = daemon.connect("unixsock");
+    for number in 0..100 {
+        client.send(record(number));
+    }
+    wait_for("the full disk", || daemon.stderr().contains(REFUSED));
+    let moved = folder.path("moved");
+    fs::copy(&output, &moved).unwrap();
+    fs::remove_file(&output).unwrap();
+    daemon.signal("HUP");
+    wait_for("the rest", || {
+        let written = fs::read_to_string(&output).unwrap_or_default();
+        written.ends_with(&record(99))
+    });
+    daemon.signal("TERM");
+    let stopped = daemon.wait_unchecked();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(stopped.count("records"), 100);
+    // The line that the old file has in part is whole in the new one.
+    let old = fs::read_to_string(&moved).unwrap();
+    let whole = old.rfind('\n').unwrap() + 1;
+    let lines = old[..whole]
+        .lines()
+        .chain(stopped.lines.iter().map(String::as_str));
+    let want: String = (0..100).map(record).collect();
+    assert!(lines.eq(want.lines()));
+}
+
+#[test]
+fn a_size_limit_is_a_refusal_and_not_a_death() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .wrapper(["sh", "-c", "ulimit -f 8; exec \"$@\"", "sh"])
+        .start();
+    let mut client = daemon.connect("unixsock");
+    client.send("{\"some\":\"record\"}\n".repeat(1000));
+    wait_for("the refusal", || daemon.stderr().contains("File too large"));
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_unchecked().status.code(), Some(3));
+}
+
 /// How many syncs and writes to its output a daemon makes for three records sent one by one.
 fn syncs_and_writes(args: &[&str]) -> (usize, usize) {
     let folder = Folder::new();

@@ -117,6 +117,76 @@ fn it_waits_for_a_daemon_as_long_as_it_is_told_to() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// It sends nothing but records, not even to find out whether somebody is there.
+#[test]
+fn waiting_for_a_daemon_does_not_disturb_the_balance_of_udp() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["udp"])
+        .args(["--buffer", "8192"])
+        .start();
+    daemon.signal("STOP");
+    let mut sent = 0;
+    for _ in 0..5 {
+        let args = [
+            "--ipc",
+            daemon.endpoint("udp"),
+            "--rate=0",
+            "--count=50",
+            "--wait=1",
+        ];
+        assert!(run(producer().args(args)).status.success());
+        sent += 50;
+    }
+    daemon.signal("CONT");
+    let stopped = daemon.stop();
+    assert_eq!(
+        stopped.count("records") + stopped.count("kernel_drops"),
+        sent
+    );
+    assert!(stopped.count("kernel_drops") > 0);
+}
+
+#[test]
+fn what_udp_loses_to_a_restart_is_counted_and_a_failure() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["udp"]).start();
+    let endpoint = daemon.endpoint("udp").to_owned();
+    let args = [
+        "--ipc",
+        &endpoint,
+        "--rate=100",
+        "--count=100",
+        "--wait=30",
+        "--report",
+    ];
+    let running = producer()
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    daemon.wait_for_lines(10);
+    let first = daemon.stop().lines.len();
+    // The next record goes to nobody, and the one after it learns of that.
+    wait_for("the wait for a daemon", || {
+        let again = UdpSocket::bind(endpoint.strip_prefix("udp=").unwrap()).unwrap();
+        again
+            .set_read_timeout(Some(std::time::Duration::from_millis(1)))
+            .unwrap();
+        again.recv(&mut [0; 10]).is_err()
+    });
+    let daemon = Setup::new(&folder, &[]).args(["--ipc", &endpoint]).start();
+    let output = running.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    daemon.signal("TERM");
+    let all = daemon.wait_unchecked().lines.len();
+    assert!(all >= first);
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(count("sent") + count("errors"), 100, "{report}");
+    let status = if count("errors") > 0 { 2 } else { 0 };
+    assert_eq!(output.status.code(), Some(status), "{report}");
+}
+
 #[test]
 fn each_line_of_standard_input_is_a_record() {
     let input = b"{\"a\" : 1}\n  text \"x\"\n\n\xff\n[1]\nlast";
