@@ -180,7 +180,10 @@ impl Outlet {
         match self.sink.reopen() {
             Ok(Some(sink)) => {
                 // Where the old one has refused bytes, the line that it has in part goes to the new one.
-                self.sink.cut_back(self.batch.take_back_half_line());
+                let half = self.batch.take_back_half_line();
+                if half > 0 {
+                    self.sink.cut_back(half);
+                }
                 if self.is_unsynced && self.sync_policy != SyncPolicy::Never {
                     self.sync();
                 }

@@ -2,7 +2,7 @@
 //! of its own: cargo runs it when the others have ended, and its tests run one after the other.
 
 #[allow(dead_code)]
-#[path = "../it/harness.rs"]
+#[path = "../it/harness/mod.rs"]
 mod harness;
 
 use harness::{Daemon, Folder, Setup, TRANSPORTS, has_program, producer, run, skip, wait_for};
@@ -118,6 +118,17 @@ fn prime_load(daemon: &Daemon, transport: &str) {
     daemon.wait_for_lines(usize::try_from(PRIME * PRIME).unwrap());
 }
 
+/// What a script counts for the prime load, every record of which arrives.
+fn counts(script: &str, transport: &str) -> HashMap<String, u64> {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &[transport]).start();
+    let trace = Trace::start(&folder, script);
+    prime_load(&daemon, transport);
+    let counts = trace.stop();
+    assert_eq!(daemon.stop().count("records"), PRIME * PRIME);
+    counts
+}
+
 #[test]
 fn a_producer_makes_one_write_a_record_on_every_transport() {
     let _tracing = match tracing() {
@@ -125,13 +136,7 @@ fn a_producer_makes_one_write_a_record_on_every_transport() {
         Err(reason) => return skip(reason),
     };
     for transport in TRANSPORTS {
-        let folder = Folder::new();
-        let daemon = Setup::new(&folder, &[transport]).start();
-        let trace = Trace::start(&folder, "producer_syscalls.bt");
-        prime_load(&daemon, transport);
-        let counts = trace.stop();
-        assert_eq!(daemon.stop().count("records"), PRIME * PRIME);
-
+        let counts = counts("producer_syscalls.bt", transport);
         assert_eq!(counts["write"], PRIME * PRIME, "{transport}: {counts:?}");
         let sleeps = counts["clock_nanosleep"];
         assert!(sleeps <= PRIME * (PRIME - 1), "{transport}: {counts:?}");
@@ -146,19 +151,12 @@ fn a_daemon_makes_at_most_one_wait_one_read_and_one_write_a_record() {
         Ok(guard) => guard,
         Err(reason) => return skip(reason),
     };
+    let records = PRIME * PRIME;
     for transport in TRANSPORTS {
-        let folder = Folder::new();
-        let daemon = Setup::new(&folder, &[transport]).start();
-        let trace = Trace::start(&folder, "aggregator_syscalls.bt");
-        prime_load(&daemon, transport);
-        let counts = trace.stop();
-        assert_eq!(daemon.stop().count("records"), PRIME * PRIME);
-
-        let records = PRIME * PRIME;
-        let read = if matches!(transport, "unixgram" | "udp") {
-            "recvmmsg"
-        } else {
-            "read"
+        let counts = counts("aggregator_syscalls.bt", transport);
+        let read = match transport {
+            "unixgram" | "udp" => "recvmmsg",
+            _ => "read",
         };
         assert!(
             (1..=records).contains(&counts["write"]),

@@ -1,12 +1,14 @@
 //! Starts daemons and producers, and looks at what they wrote.
 
+mod client;
+
+pub use client::Client;
+
 use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -344,59 +346,6 @@ pub fn read_lines(path: &Path) -> Vec<String> {
     let text = String::from_utf8(fs::read(path).unwrap()).expect("the output is UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'), "a torn last line");
     text.lines().map(str::to_owned).collect()
-}
-
-/// A hand-made client: it sends what a test says, as the test cuts it.
-pub enum Client {
-    Stream(UnixStream),
-    Tcp(TcpStream),
-    Unixgram(UnixDatagram),
-    Udp(UdpSocket),
-    Fifo(File),
-}
-
-impl Client {
-    pub fn connect(transport: &str, address: &str) -> Self {
-        Self::try_connect(transport, address).unwrap()
-    }
-
-    pub fn try_connect(transport: &str, address: &str) -> io::Result<Self> {
-        Ok(match transport {
-            "unixsock" => Self::Stream(UnixStream::connect(address)?),
-            "tcp" => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_nodelay(true)?;
-                Self::Tcp(stream)
-            }
-            "unixgram" => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(address)?;
-                Self::Unixgram(socket)
-            }
-            "udp" => {
-                let socket = UdpSocket::bind("127.0.0.1:0")?;
-                socket.connect(address)?;
-                Self::Udp(socket)
-            }
-            "fifo" => Self::Fifo(OpenOptions::new().write(true).open(address)?),
-            _ => panic!("no transport {transport}"),
-        })
-    }
-
-    /// Sends these bytes, as one datagram where there are datagrams.
-    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stream(stream) => stream.write_all(bytes),
-            Self::Tcp(stream) => stream.write_all(bytes),
-            Self::Fifo(file) => file.write_all(bytes),
-            Self::Unixgram(socket) => socket.send(bytes).map(|sent| assert_eq!(sent, bytes.len())),
-            Self::Udp(socket) => socket.send(bytes).map(|sent| assert_eq!(sent, bytes.len())),
-        }
-    }
-
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes.as_ref()).unwrap();
-    }
 }
 
 /// Runs a command to its end, which must come: a daemon that should have been refused would run for
