@@ -4,7 +4,7 @@ use crate::cli;
 use crate::error::Error;
 use crate::sink::{Output, Rotation, SyncPolicy};
 use crate::sys;
-use crate::transports::{BufferSize, Endpoint, Transport};
+use crate::transports::{BindOptions, BufferSize, Endpoint, Transport};
 use argh::FromArgs;
 use std::time::Duration;
 
@@ -61,6 +61,14 @@ pub struct Options {
     /// permissions of the sockets and FIFOs that it makes (default: 0660)
     #[argh(option, arg_name = "OCTAL", from_str_fn(octal))]
     socket_mode: Option<u32>,
+
+    /// user who shall own the sockets and FIFOs that it makes (default: who runs it)
+    #[argh(option, arg_name = "USER", from_str_fn(user))]
+    socket_owner: Option<u32>,
+
+    /// group of the sockets and FIFOs that it makes (default: that of who runs it)
+    #[argh(option, arg_name = "GROUP", from_str_fn(group))]
+    socket_group: Option<u32>,
 
     /// size of the pipe and of the UDP receive buffer: BYTES, default (as the kernel makes them) or
     /// max (the most that the kernel allows) (default: max)
@@ -127,14 +135,10 @@ pub struct Config {
     pub output: Output,
     /// Whether the output is emptied first.
     pub truncate: bool,
-    /// Longest record, in bytes without the newline.
-    pub record_bytes_max: usize,
+    /// How endpoints are bound.
+    pub bind: BindOptions,
     /// Connections open at a time; `None`: as many as descriptors allow.
     pub connections_max: Option<usize>,
-    /// Permissions of paths that are made.
-    pub socket_mode: Option<u32>,
-    /// Size of kernel buffers.
-    pub buffer: BufferSize,
     /// Whether records are stamped.
     pub stamping: bool,
     /// When the output is synced.
@@ -175,10 +179,15 @@ impl TryFrom<Options> for Config {
             endpoints,
             output: options.output.as_str().into(),
             truncate: options.truncate,
-            record_bytes_max: in_memory(options.max_record),
+            bind: BindOptions {
+                mode: options.socket_mode,
+                owner: options.socket_owner,
+                group: options.socket_group,
+                buffer: options.buffer,
+                record_bytes_max: in_memory(options.max_record),
+                lock_tries: BindOptions::LOCK_TRIES_AT_START,
+            },
             connections_max: options.max_connections.map(in_memory),
-            socket_mode: options.socket_mode,
-            buffer: options.buffer,
             stamping: options.stamp,
             sync_policy: options.sync,
             rotation,
@@ -243,6 +252,18 @@ fn octal(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("'{text}' is not an octal mode from 0 to 0777, as in 0660"))
 }
 
+fn user(text: &str) -> Result<u32, String> {
+    let by_name = || uzers::get_user_by_name(text).map(|user| user.uid());
+    (text.parse().ok().or_else(by_name))
+        .ok_or_else(|| format!("'{text}': there is no user of this name"))
+}
+
+fn group(text: &str) -> Result<u32, String> {
+    let by_name = || uzers::get_group_by_name(text).map(|group| group.gid());
+    (text.parse().ok().or_else(by_name))
+        .ok_or_else(|| format!("'{text}': there is no group of this name"))
+}
+
 fn buffer_size(text: &str) -> Result<BufferSize, String> {
     match text {
         "default" => Ok(BufferSize::Default),
@@ -299,10 +320,15 @@ mod tests {
                 endpoints: vec!["unixsock=/tmp/log.sock".parse().unwrap()],
                 output: Output::Path("aggregated_logs.jsonl".into()),
                 truncate: false,
-                record_bytes_max: 65_536,
+                bind: BindOptions {
+                    mode: None,
+                    owner: None,
+                    group: None,
+                    buffer: BufferSize::Max,
+                    record_bytes_max: 65_536,
+                    lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                },
                 connections_max: None,
-                socket_mode: None,
-                buffer: BufferSize::Max,
                 stamping: false,
                 sync_policy: SyncPolicy::Exit,
                 rotation: None,
@@ -316,21 +342,23 @@ mod tests {
     fn every_option_is_taken_in_both_forms() {
         let spaced = config(
             "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
-             --max-connections 7 --socket-mode 0600 --buffer 4096 --stamp --sync interval=0.5 \
+             --max-connections 7 --socket-mode 0600 --socket-owner 7 --socket-group root --buffer 4096 --stamp --sync interval=0.5 \
              --drain-timeout 3 --check",
         )
         .unwrap();
         let joined = config(
             "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
-             --max-connections=7 --socket-mode=600 --buffer=4096 --stamp --sync=interval=0.5 \
+             --max-connections=7 --socket-mode=600 --socket-owner=7 --socket-group=0 --buffer=4096 --stamp --sync=interval=0.5 \
              --drain-timeout=3 --check",
         )
         .unwrap();
         assert_eq!(spaced, joined);
         assert_eq!(spaced.endpoints.len(), 2);
         assert_eq!(spaced.output, Output::Stdout);
-        assert_eq!(spaced.socket_mode, Some(0o600));
-        assert_eq!(spaced.buffer, BufferSize::Bytes(4096));
+        assert_eq!(spaced.bind.mode, Some(0o600));
+        assert_eq!(spaced.bind.owner, Some(7));
+        assert_eq!(spaced.bind.group, Some(0));
+        assert_eq!(spaced.bind.buffer, BufferSize::Bytes(4096));
         let half_a_second = Duration::from_millis(500);
         assert_eq!(spaced.sync_policy, SyncPolicy::Interval(half_a_second));
         assert_eq!(spaced.drain_time_max, Duration::from_secs(3));
@@ -365,6 +393,8 @@ mod tests {
             ("--max-connections 0", "at least 1"),
             ("--socket-mode 888", "octal"),
             ("--socket-mode 1777", "octal"),
+            ("--socket-owner nobody-of-this-name", "no user of this name"),
+            ("--socket-group -1", "no group of this name"),
             ("--buffer most", "neither default nor max"),
             ("--buffer 0", "from 1"),
             ("--output=", "it is empty"),

@@ -9,7 +9,7 @@ use log_aggregator::error::{Error, Exit};
 use log_aggregator::reactor::{Reactor, Settings};
 use log_aggregator::sink::{Output, Sink};
 use log_aggregator::sys::{self, Signals};
-use log_aggregator::transports::{self, BindOptions, Bound};
+use log_aggregator::transports::{self, Bound};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -40,7 +40,7 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
     sys::ignore_sigxfsz();
     let settings = Settings {
-        record_bytes_max: config.record_bytes_max,
+        bind: config.bind,
         connections_max: config.raise_connections_max()?,
         stamping: config.stamping,
         drain_time_max: config.drain_time_max,
@@ -66,14 +66,9 @@ fn collect(config: &Config) -> Result<Exit, Error> {
 }
 
 fn bind(config: &Config) -> Result<Vec<Bound>, Error> {
-    let options = BindOptions {
-        mode: config.socket_mode,
-        buffer: config.buffer,
-        record_bytes_max: config.record_bytes_max,
-    };
     let mut bound = Vec::new();
     for endpoint in &config.endpoints {
-        bound.push(transports::bind(endpoint, &options)?);
+        bound.push(transports::bind(endpoint, &config.bind)?);
         if endpoint.is_remote() {
             warn!(
                 "{endpoint} can be reached from other machines, neither encrypted nor authenticated"

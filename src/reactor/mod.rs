@@ -4,6 +4,7 @@
 //! has completed. Nothing here knows a transport; see [`Source`].
 
 mod outlet;
+mod paths;
 mod stop;
 mod table;
 
@@ -14,11 +15,14 @@ use crate::error::{Error, Exit};
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, Signals};
-use crate::transports::{Bound, Endpoint, Obstacle, OwnedPath, Source, Turn, TurnContext};
+use crate::transports::{
+    BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
+};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
+use paths::Paths;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -26,6 +30,8 @@ use stop::Stop;
 use table::SourceTable;
 
 const SIGNALS: Token = Token(0);
+const WATCH: Token = Token(1);
+const FIRST_SOURCE: usize = 2;
 
 /// Events taken from the kernel in one round.
 const EVENTS_MAX: usize = 1024;
@@ -39,8 +45,8 @@ const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 /// What the reactor has to know beside its sources and its sink.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Longest record, in bytes without the newline.
-    pub record_bytes_max: usize,
+    /// How endpoints are bound, and how long records may be.
+    pub bind: BindOptions,
     /// Connections open at a time.
     pub connections_max: usize,
     /// Whether records get `_transport` and the two times.
@@ -66,11 +72,16 @@ pub struct Outcome {
     pub error: Option<Error>,
 }
 
-/// One endpoint's name and counts.
+/// One endpoint: its name, its counts, and where it is.
 #[derive(Debug)]
 struct Intake {
     endpoint: Endpoint,
     counters: Counters,
+    /// The source that new clients meet.
+    token: Token,
+    path: Option<BoundPath>,
+    /// Its path leads elsewhere and could not be made anew so far.
+    is_lost: bool,
 }
 
 /// The event loop with all that it owns.
@@ -81,8 +92,7 @@ pub struct Reactor {
     signals: Signals,
     table: SourceTable,
     intakes: Vec<Intake>,
-    /// Socket paths, removed when everything else is done.
-    paths: Vec<OwnedPath>,
+    paths: Paths,
     settings: Settings,
     scratch: Box<[u8]>,
     accepted: Vec<Source>,
@@ -112,8 +122,8 @@ impl Reactor {
                 Interest::READABLE,
             )
             .map_err(failed)?;
-        let mut table = SourceTable::new(SIGNALS.0 + 1);
-        let (mut intakes, mut paths) = (Vec::new(), Vec::new());
+        let mut table = SourceTable::new(FIRST_SOURCE);
+        let mut intakes = Vec::new();
         for Bound {
             source,
             endpoint,
@@ -123,21 +133,23 @@ impl Reactor {
             source
                 .register(poll.registry(), table.next_token())
                 .map_err(failed)?;
-            table.insert(source, intakes.len());
+            let token = table.insert(source, intakes.len());
             intakes.push(Intake {
                 endpoint,
                 counters: Counters::default(),
+                token,
+                path,
+                is_lost: false,
             });
-            paths.extend(path);
         }
         Ok(Self {
+            paths: Paths::watch(&intakes, poll.registry()),
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             signals,
             table,
             outlet: Outlet::new(sink, settings.sync_policy, settings.rotation),
             intakes,
-            paths,
             settings,
             scratch: vec![0; SCRATCH_BYTES].into(),
             accepted: Vec::new(),
@@ -171,7 +183,11 @@ impl Reactor {
         let timeout = self.timeout();
         if !self.outlet.is_open() {
             self.events.clear();
-            return sys::wait_for_signal_or_output(&self.signals, self.outlet.readiness(), timeout)
+            let inputs: Vec<_> = [Some(self.signals.as_fd()), self.paths.fd()]
+                .into_iter()
+                .flatten()
+                .collect();
+            return sys::wait_for_inputs_or_output(&inputs, self.outlet.readiness(), timeout)
                 .map_err(|e| Error::new("wait for", "the output", e));
         }
         match self.poll.poll(&mut self.events, timeout) {
@@ -190,6 +206,7 @@ impl Reactor {
         let dues = [
             self.stop.deadline(),
             self.accept_retry,
+            self.paths.deadline(),
             self.outlet.deadline(),
         ];
         let due = dues.into_iter().flatten().min()?;
@@ -199,13 +216,14 @@ impl Reactor {
     /// Gives each ready source its turn.
     fn dispatch(&mut self) -> Result<(), Error> {
         for event in &self.events {
-            if event.token() != SIGNALS {
+            if event.token().0 >= FIRST_SOURCE {
                 // An error is read like an end: the read tells which it is.
                 let hung_up = event.is_read_closed() || event.is_error();
                 self.table.wake(event.token(), hung_up);
             }
         }
         self.see_to_signals()?;
+        self.see_to_paths()?;
         self.see_to_deadlines();
         if !self.outlet.is_open() || matches!(self.stop, Stop::Undrained | Stop::Now) {
             return Ok(());
@@ -257,7 +275,7 @@ impl Reactor {
             },
             accepted: &mut self.accepted,
             room,
-            record_bytes_max: self.settings.record_bytes_max,
+            record_bytes_max: self.settings.bind.record_bytes_max,
             to_the_end: entry.hung_up || stopping,
             stopping,
         };
@@ -346,10 +364,9 @@ impl Reactor {
         for entry in self.table.iter() {
             self.intakes[entry.intake].counters.kernel_drops += entry.source.kernel_drops();
         }
-        self.paths.clear();
         let endpoints = self
             .intakes
-            .iter()
+            .drain(..) // and with each its path
             .map(|intake| (intake.endpoint.to_string(), intake.counters))
             .collect();
         Outcome {

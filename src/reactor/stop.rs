@@ -69,6 +69,7 @@ impl Reactor {
     /// Lets no more in where that is possible, and has every source read to its end.
     fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
+        self.paths.unwatch();
         for entry in self.table.iter() {
             entry.source.stop();
         }

@@ -70,6 +70,14 @@ impl SourceTable {
         Some(source)
     }
 
+    /// Has a source make way for another; what it still holds is read at once.
+    pub(super) fn retire(&mut self, token: Token) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            entry.source.retire();
+            self.wake(token, true);
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }

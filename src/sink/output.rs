@@ -46,19 +46,13 @@ impl Output {
         let Self::Path(path) = self else {
             return Ok(());
         };
-        let result = match path.metadata() {
+        let result = sys::follow_own_links(path).and_then(|target| match target.path.metadata() {
             // To open a FIFO, even to close it again, would be an event for its reader.
             Ok(found) if found.file_type().is_fifo() => Ok(()),
             Ok(_) => sys::open_output(path, false).and_then(|file| check_lock(&file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                // A symlink may point to where nothing is yet.
-                let target = path
-                    .read_link()
-                    .map_or(path.clone(), |target| sys::folder_of(path).join(target));
-                sys::check_folder_of(&target)
-            }
+            Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path),
             Err(e) => Err(e),
-        };
+        });
         result.map_err(|e| open_error(self, &e))
     }
 }

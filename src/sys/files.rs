@@ -1,12 +1,13 @@
 //! Opening, making and sizing files, FIFOs and pipes.
 
 use super::cvt;
+use super::links::{Target, follow_own_links};
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions, set_permissions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Longest write to a pipe that never interleaves with another writer's (`man 7 pipe`).
@@ -41,11 +42,11 @@ pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// What `man 2 open` lists.
-pub fn open_fifo_reader(path: &Path) -> io::Result<File> {
+pub fn open_fifo_reader(target: &Target) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
+        .custom_flags(libc::O_NONBLOCK | target.flags)
+        .open(&target.path)
 }
 
 /// Opens a FIFO's write end without waiting for a reader. What is written to it does not wait
@@ -89,14 +90,15 @@ pub fn set_pipe_size(fifo: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
 /// regular file it has no effect (`man 2 open`).
 ///
 /// # Errors
-/// What `man 2 open` lists.
+/// What [`follow_own_links`] and `man 2 open` list.
 pub fn open_output(path: &Path, create: bool) -> io::Result<File> {
+    let target = follow_own_links(path)?;
     OpenOptions::new()
         .append(true)
         .create(create)
         .mode(OUTPUT_MODE)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
+        .custom_flags(libc::O_NONBLOCK | target.flags)
+        .open(target.path)
 }
 
 /// Opens standard output anew, without blocking.
@@ -132,6 +134,16 @@ pub fn pin(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
         .open(path)
+}
+
+/// Sets the permissions of the file that [`pin`] holds, whatever its path names by now.
+///
+/// # Errors
+/// What `man 2 chmod` lists; `NotFound` without /proc.
+pub fn set_mode(pin: &File, mode: u32) -> io::Result<()> {
+    // fchmod refuses a descriptor that was opened with O_PATH.
+    let path = format!("/proc/self/fd/{}", pin.as_raw_fd());
+    set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Tells whether a file could be created at `path`: its folder exists and we may write to it.

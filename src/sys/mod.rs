@@ -6,22 +6,28 @@
 mod clock;
 mod datagrams;
 mod files;
+mod inotify;
+mod links;
 mod process;
 mod signals;
 mod sockets;
+mod wait;
 
 pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use files::{
     NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
-    open_fifo_writer, open_output, pin, reopen_stdout, set_pipe_size, with_umask,
+    open_fifo_writer, open_output, pin, reopen_stdout, set_mode, set_pipe_size, with_umask,
 };
+pub use inotify::PathWatch;
+pub use links::{Target, follow_own_links, set_owner};
 pub use process::{
     ignore_sigpipe, ignore_sigxfsz, raise_descriptor_limit, raw_stdin, raw_stdout,
     set_least_timer_slack,
 };
-pub use signals::{Request, Signals, wait_for_signal_or_output};
+pub use signals::{Request, Signals};
 pub use sockets::{dropped_datagrams, force_receive_buffer, send_without_waiting};
+pub use wait::wait_for_inputs_or_output;
 
 use std::io;
 

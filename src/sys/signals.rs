@@ -1,11 +1,10 @@
-//! Signals as a descriptor, and the wait that only a signal or the output can end.
+//! Signals as a descriptor.
 
 use super::cvt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,38 +90,5 @@ fn is_ignored(signal: libc::c_int) -> bool {
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
-    }
-}
-
-/// Waits until a signal is pending or, if there is one, `output` takes bytes again, at most `timeout`.
-/// What sources have to say does not end this wait: while the output takes nothing they are not read.
-///
-/// # Errors
-/// ENOMEM; an interrupted wait is a wait that ended.
-pub fn wait_for_signal_or_output(
-    signals: &Signals,
-    output: Option<BorrowedFd<'_>>,
-    timeout: Option<Duration>,
-) -> io::Result<()> {
-    let mut waited_for = [
-        libc::pollfd {
-            fd: signals.as_fd().as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        },
-        libc::pollfd {
-            fd: output.map_or(-1, |output| output.as_raw_fd()), // a negative one is passed over
-            events: libc::POLLOUT,
-            revents: 0,
-        },
-    ];
-    let milliseconds = timeout.map_or(-1, |t| {
-        // Rounded up: rounded down, the last millisecond before a deadline would be a busy loop.
-        libc::c_int::try_from(t.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX)
-    });
-    // SAFETY: `waited_for` outlives the call and has as many entries as it says.
-    match cvt(unsafe { libc::poll(waited_for.as_mut_ptr(), 2, milliseconds) }) {
-        Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
-        _ => Ok(()),
     }
 }

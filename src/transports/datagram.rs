@@ -20,6 +20,8 @@ pub struct DatagramSource {
     socket: Socket,
     ring: DatagramRing,
     transport: Transport,
+    /// Nothing more is let in; what is queued is read, and that is the end.
+    is_retired: bool,
 }
 
 impl DatagramSource {
@@ -28,10 +30,18 @@ impl DatagramSource {
             socket,
             ring: DatagramRing::new(),
             transport,
+            is_retired: false,
         }
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        match self.receive(cx) {
+            Turn::Drained if self.is_retired => Turn::Closed,
+            turn => turn,
+        }
+    }
+
+    fn receive(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
         while budget > 0 {
             match self.ring.receive(self.socket.as_fd()) {
@@ -76,6 +86,13 @@ impl DatagramSource {
             // It cannot fail on an open socket.
             let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
         }
+    }
+
+    /// Lets nothing more in, and ends when what is queued is read: the path names another socket, which
+    /// those who send here are to find.
+    pub(super) fn retire(&mut self) {
+        self.stop();
+        self.is_retired = true;
     }
 
     pub(super) fn kernel_drops(&self) -> u64 {

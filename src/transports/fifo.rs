@@ -1,17 +1,18 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
+use super::bound_path::{self, BoundPath, Identity};
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
-use super::{BindOptions, BufferSize, DEFAULT_MODE, unix_path};
+use super::{BindOptions, BufferSize, DEFAULT_MODE};
 use crate::record::Recorder;
-use crate::sys;
+use crate::sys::{self, Target};
 use log::{info, warn};
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the kernel says how large a pipe may be made.
 const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
@@ -20,43 +21,72 @@ const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
 #[derive(Debug)]
 pub struct FifoSource {
     stream: StreamSource<File>,
-    path: PathBuf,
+    target: Target,
+    /// What we read. Should its path name another FIFO by now, that is not for us to go on with.
+    identity: Identity,
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
+    /// The path names another FIFO; this one is read until its last writer leaves.
+    is_retired: bool,
 }
 
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
-pub(super) fn open(path: &Path, options: &BindOptions) -> Result<FifoSource, Reason> {
+pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
+    let target = sys::follow_own_links(path)?;
     // Until we read it, another daemon that starts would find it free.
-    let _lock = unix_path::lock_folder_of(path, unix_path::LOCK_TRIES);
-    match sys::make_fifo(path, options.mode.unwrap_or(DEFAULT_MODE)) {
-        Ok(()) => {}
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => refuse_unless_free(path)?,
+    let _lock = bound_path::lock_folder_of(&target.path, options.lock_tries);
+    let is_new = match sys::make_fifo(&target.path, options.first_mode()) {
+        Ok(()) => true,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            refuse_unless_free(&target.path)?;
+            false
+        }
         Err(e) => return Err(e.into()),
-    }
-    let reader = sys::open_fifo_reader(path)?;
+    };
+    let reader = sys::open_fifo_reader(&target)?;
     // Looked at again: what we opened decides, not what stood there a moment ago.
-    if !is_fifo(&reader)? {
+    let metadata = reader.metadata()?;
+    if !metadata.file_type().is_fifo() {
         return Err(not_a_fifo());
     }
-    if let Some(mode) = options.mode {
+    hand_over(&reader, is_new, options)?;
+    set_pipe_size(&reader, options.buffer);
+    let bound = BoundPath::fifo(path, &reader)?;
+    let fifo = FifoSource {
+        stream: StreamSource::new(reader, options.record_bytes_max),
+        target,
+        identity: Identity::of(&metadata),
+        may_have_unseen_end: true, // a daemon before us may have left something
+        is_retired: false,
+    };
+    Ok((fifo, bound))
+}
+
+/// Gives the FIFO the owner, the group and the permissions that were asked for; what was not is left as
+/// it is, where the FIFO was there before.
+fn hand_over(reader: &File, is_new: bool, options: &BindOptions) -> Result<(), Reason> {
+    if options.is_handed_over() {
+        sys::set_owner(reader, options.owner, options.group)
+            .map_err(|e| Reason::not_handed_over(&e))?;
+    }
+    let mode = match options.mode {
+        None if is_new && options.is_handed_over() => Some(DEFAULT_MODE),
+        mode => mode,
+    };
+    if let Some(mode) = mode {
         reader.set_permissions(Permissions::from_mode(mode))?;
     }
-    set_pipe_size(&reader, options.buffer);
-    Ok(FifoSource {
-        stream: StreamSource::new(reader, options.record_bytes_max),
-        path: path.to_owned(),
-        may_have_unseen_end: true, // a daemon before us may have left something
-    })
+    Ok(())
 }
 
 /// Tells whether [`open`] would succeed.
 pub(super) fn check(path: &Path) -> Result<(), Reason> {
+    let path = sys::follow_own_links(path)?.path;
     match path.symlink_metadata() {
-        Ok(_) => refuse_unless_free(path),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(path)?),
+        Ok(_) => refuse_unless_free(&path),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(&path)?),
         Err(e) => Err(e.into()),
     }
 }
@@ -117,12 +147,13 @@ impl FifoSource {
                 self.may_have_unseen_end = false;
                 Turn::Drained
             }
-            Turn::Closed if !cx.stopping => {
+            Turn::Closed if !cx.stopping && !self.is_retired => {
                 self.may_have_unseen_end = true;
                 if let Err(e) = self.reopen(cx) {
                     // The old read end serves as well: the next writer's data is an edge like any
                     // other. It only reports a hang-up that is over.
-                    warn!("fifo={}: cannot open it anew: {e}", self.path.display());
+                    let path = self.target.path.display();
+                    warn!("fifo={path}: cannot open it anew: {e}");
                 }
                 // Not read again in this turn: without a writer, a read returns 0 at once.
                 Turn::Drained
@@ -137,13 +168,18 @@ impl FifoSource {
     /// without a reader: no writer meets ENXIO, EPIPE or a wait in `open`, and what is written
     /// meanwhile stays in the pipe, which the kernel empties when its last end is closed.
     fn reopen(&mut self, cx: &TurnContext<'_>) -> io::Result<()> {
-        let reader = sys::open_fifo_reader(&self.path)?;
-        if !is_fifo(&reader)? {
-            return Err(io::Error::other("the path is not a FIFO any more"));
+        let reader = sys::open_fifo_reader(&self.target)?;
+        if Identity::of(&reader.metadata()?) != self.identity {
+            return Err(io::Error::other("the path names another file by now"));
         }
         source::register(cx.registry, reader.as_fd(), cx.token)?;
         self.stream.replace_reader(reader);
         Ok(())
+    }
+
+    /// Reads on until the last writer leaves, and then no more: the path names another FIFO.
+    pub(super) fn retire(&mut self) {
+        self.is_retired = true;
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {

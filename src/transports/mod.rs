@@ -4,6 +4,7 @@
 //! descriptor on there are only two shapes, `stream` and `datagram`. Nothing here knows where
 //! records go.
 
+mod bound_path;
 mod datagram;
 mod endpoint;
 mod fifo;
@@ -17,9 +18,10 @@ mod unix_path;
 mod unixgram;
 mod unixsock;
 
+pub use bound_path::BoundPath;
 pub use endpoint::{Endpoint, Transport};
 pub use source::{Obstacle, Source, Turn, TurnContext};
-pub use unix_path::{OwnedPath, UnixAddress};
+pub use unix_path::UnixAddress;
 
 use crate::error::Error;
 use crate::sys;
@@ -40,15 +42,40 @@ pub enum BufferSize {
 }
 
 /// What the user chose for all endpoints.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindOptions {
     /// Permissions of the paths that we make; `None`: [`DEFAULT_MODE`], and a FIFO that is there
     /// already keeps its own.
     pub mode: Option<u32>,
+    /// Who shall own the paths that we make, by number; `None`: we do.
+    pub owner: Option<u32>,
+    /// Their group, by number; `None`: ours.
+    pub group: Option<u32>,
     /// Size of pipes and UDP receive buffers.
     pub buffer: BufferSize,
     /// Longest record, in bytes without the newline.
     pub record_bytes_max: usize,
+    /// How often a folder is tried that another process keeps locked, with a pause of 10 ms.
+    pub lock_tries: u32,
+}
+
+impl BindOptions {
+    /// For the start, where nobody is served yet: up to 2 s.
+    pub const LOCK_TRIES_AT_START: u32 = 200;
+
+    fn is_handed_over(&self) -> bool {
+        self.owner.is_some() || self.group.is_some()
+    }
+
+    /// The permissions to begin with: before a path is handed over, nobody but us gets in.
+    fn first_mode(&self) -> u32 {
+        let mode = self.mode.unwrap_or(DEFAULT_MODE);
+        if self.is_handed_over() {
+            mode & 0o600
+        } else {
+            mode
+        }
+    }
 }
 
 /// Backlog of a listening socket: the kernel takes `net.core.somaxconn` for anything above
@@ -65,8 +92,8 @@ pub struct Bound {
     pub source: Source,
     /// The endpoint with the address that it got.
     pub endpoint: Endpoint,
-    /// The socket's path, which is removed when this is dropped.
-    pub path: Option<OwnedPath>,
+    /// Where clients find it, if that is a path; a socket's is removed when this is dropped.
+    pub path: Option<BoundPath>,
 }
 
 /// Makes an endpoint ready for clients.
@@ -74,24 +101,22 @@ pub struct Bound {
 /// # Errors
 /// When the address is in use or cannot be had.
 pub fn bind(endpoint: &Endpoint, options: &BindOptions) -> Result<Bound, Error> {
-    let mode = options.mode.unwrap_or(DEFAULT_MODE);
     let bound = |source, endpoint, path| Bound {
         source,
         endpoint,
         path,
     };
     let result = match endpoint {
-        Endpoint::Unixsock(address) => unixsock::listen(address, mode)
+        Endpoint::Unixsock(address) => unixsock::listen(address, options)
             .map(|(listener, path)| bound(listener.into(), endpoint.clone(), path)),
-        Endpoint::Unixgram(address) => unixgram::bind(address, mode)
+        Endpoint::Unixgram(address) => unixgram::bind(address, options)
             .map(|(source, path)| bound(source.into(), endpoint.clone(), path)),
         Endpoint::Tcp(address) => tcp::listen(*address)
             .map(|(listener, address)| bound(listener.into(), Endpoint::Tcp(address), None)),
         Endpoint::Udp(address) => udp::bind(*address, options.buffer)
             .map(|(source, address)| bound(source.into(), Endpoint::Udp(address), None)),
-        Endpoint::Fifo(path) => {
-            fifo::open(path, options).map(|fifo| bound(fifo.into(), endpoint.clone(), None))
-        }
+        Endpoint::Fifo(path) => fifo::open(path, options)
+            .map(|(fifo, path)| bound(fifo.into(), endpoint.clone(), Some(path))),
     };
     result.map_err(|reason| reason.of("bind", endpoint))
 }

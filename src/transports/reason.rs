@@ -27,6 +27,11 @@ impl Reason {
         Self::new("in use by a running process").advise("stop that or choose another address")
     }
 
+    pub(super) fn not_handed_over(error: &io::Error) -> Self {
+        Self::new(format!("its owner or group cannot be set: {error}"))
+            .advise("start as root, or choose a group that you are in")
+    }
+
     /// The error that names what we wanted to do, and with what.
     pub(super) fn of(self, verb: &'static str, object: impl fmt::Display) -> Error {
         Error::new(verb, object, self.reason).advise(self.advice)

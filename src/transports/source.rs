@@ -101,6 +101,17 @@ impl Source {
         }
     }
 
+    /// Makes way for another source at the same path: what is queued here is still read, and clients that
+    /// are connected are served, but new ones are not let in. It ends by itself.
+    pub fn retire(&mut self) {
+        match self {
+            Self::Listener(listener) => listener.stop(),
+            Self::Datagrams(datagrams) => datagrams.retire(),
+            Self::Fifo(fifo) => fifo.retire(),
+            Self::Connection(_) => {}
+        }
+    }
+
     /// Ends the input where it stands: an unfinished line becomes a record.
     pub fn finish(&mut self, recorder: &mut Recorder<'_>) {
         match self {

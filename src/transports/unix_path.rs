@@ -1,17 +1,18 @@
-//! What the two kinds of Unix socket share: addresses, and whose a path is.
+//! What the two kinds of Unix socket share: addresses, binding in place of a stale socket, connecting.
 
+use super::BindOptions;
+use super::bound_path::{BoundPath, is_still, lock_folder_of};
 use super::reason::Reason;
 use crate::sys;
-use log::{info, warn};
+use log::info;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
-use std::fs::{File, Metadata, TryLockError, remove_file, symlink_metadata};
+use std::fs::{File, remove_file, symlink_metadata};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 /// Longest path or abstract name: `sun_path` has 108 bytes, one of which is the NUL after a path or
 /// before a name (`man 7 unix`).
@@ -65,77 +66,18 @@ impl fmt::Display for UnixAddress {
     }
 }
 
-/// Removes the socket's path when dropped, if it is still the one that we made.
-#[derive(Debug)]
-pub struct OwnedPath {
-    path: PathBuf,
-    pin: File,
-}
-
-impl OwnedPath {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            pin: sys::pin(path)?,
-        })
-    }
-}
-
-impl Drop for OwnedPath {
-    fn drop(&mut self) {
-        let _lock = lock_folder_of(&self.path, 1); // nobody waits for us any more
-        if is_still(&self.path, &self.pin) {
-            // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
-            let _ = remove_file(&self.path);
-        }
-    }
-}
-
-/// Tells whether the path still names the pinned file. The pin keeps the file's number from being
-/// given to another one.
-fn is_still(path: &Path, pin: &File) -> bool {
-    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    match (symlink_metadata(path), pin.metadata()) {
-        (Ok(now), Ok(then)) => identity(now) == identity(then),
-        _ => false,
-    }
-}
-
-/// How often, and how long in between, a locked folder is tried at the start.
-pub(super) const LOCK_TRIES: u32 = 200;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// Locks the folder of a path until dropped, so that of several daemons that start or end at the same
-/// path only one looks and acts at a time: a socket that is bound and does not listen yet looks
-/// stale. Goes without the lock when it cannot be had: anybody may hold it.
-pub(super) fn lock_folder_of(path: &Path, tries: u32) -> Option<File> {
-    let folder = File::open(sys::folder_of(path)).ok()?;
-    for remaining in (0..tries).rev() {
-        match folder.try_lock() {
-            Ok(()) => return Some(folder),
-            Err(TryLockError::WouldBlock) if remaining == 0 => break,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(_)) => return None,
-        }
-    }
-    warn!(
-        "another process keeps {} locked; going on without the lock",
-        sys::folder_of(path).display()
-    );
-    None
-}
-
 /// Binds a new socket of this type, in place of a stale one if need be, and calls `complete`, before
 /// which it must not be taken for stale.
 ///
 /// # Errors
-/// When the path is something else than a socket, or a live one, and what `man 2 bind` lists.
+/// When the path is something else than a socket, or a live one, and what `man 2 bind` and
+/// `man 2 chown` list.
 pub(super) fn bind(
     kind: Type,
     address: &UnixAddress,
-    mode: u32,
+    options: &BindOptions,
     complete: impl FnOnce(&Socket) -> io::Result<()>,
-) -> Result<(Socket, Option<OwnedPath>), Reason> {
+) -> Result<(Socket, Option<BoundPath>), Reason> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
     let sock_addr = address.to_sock_addr()?;
     let UnixAddress::Path(path) = address else {
@@ -143,10 +85,11 @@ pub(super) fn bind(
         complete(&socket)?;
         return Ok((socket, None));
     };
-    let _lock = lock_folder_of(path, LOCK_TRIES);
+    let _lock = lock_folder_of(path, options.lock_tries);
     // A socket's path gets 0777 less the umask (`unix_bind_bsd` in the kernel's net/unix), so that
     // this umask gives it its permissions from the first moment on.
-    let bind = || sys::with_umask(0o777 & !mode, || socket.bind(&sock_addr));
+    let mask = 0o777 & !options.first_mode();
+    let bind = || sys::with_umask(mask, || socket.bind(&sock_addr));
     match bind() {
         Err(e) if e.kind() == ErrorKind::AddrInUse => {
             remove_stale(kind, path)?;
@@ -154,12 +97,18 @@ pub(super) fn bind(
         }
         result => result?,
     }
-    match complete(&socket).and_then(|()| OwnedPath::of(path)) {
-        Ok(owned) => Ok((socket, Some(owned))),
+    let finish = || {
+        let bound = BoundPath::socket(path)?;
+        bound.hand_over(options)?;
+        complete(&socket)?;
+        Ok(bound)
+    };
+    match finish() {
+        Ok(bound) => Ok((socket, Some(bound))),
         Err(e) => {
             // It is ours: we have just made it, under the lock.
             let _ = remove_file(path);
-            Err(e.into())
+            Err(e)
         }
     }
 }
@@ -170,7 +119,8 @@ pub(super) fn bind(
 /// As [`bind`].
 pub(super) fn check(kind: Type, address: &UnixAddress) -> Result<(), Reason> {
     let UnixAddress::Path(path) = address else {
-        return bind(kind, address, 0, |_| Ok(())).map(drop);
+        let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+        return Ok(socket.bind(&address.to_sock_addr()?)?);
     };
     match symlink_metadata(path) {
         Ok(_) => stale(kind, path).map(drop),

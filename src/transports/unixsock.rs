@@ -1,9 +1,10 @@
 //! Unix stream sockets: listen, accept, stop, connect.
 
-use super::BACKLOG;
+use super::bound_path::BoundPath;
 use super::listener::{Listener, ListeningSocket};
 use super::reason::Reason;
-use super::unix_path::{self, OwnedPath, UnixAddress};
+use super::unix_path::{self, UnixAddress};
+use super::{BACKLOG, BindOptions};
 use mio::net::UnixListener;
 use socket2::{SockRef, Type};
 use std::io;
@@ -13,10 +14,11 @@ use std::os::unix::net;
 
 pub(super) fn listen(
     address: &UnixAddress,
-    mode: u32,
-) -> Result<(Listener, Option<OwnedPath>), Reason> {
-    let (socket, path) =
-        unix_path::bind(Type::STREAM, address, mode, |socket| socket.listen(BACKLOG))?;
+    options: &BindOptions,
+) -> Result<(Listener, Option<BoundPath>), Reason> {
+    let (socket, path) = unix_path::bind(Type::STREAM, address, options, |socket| {
+        socket.listen(BACKLOG)
+    })?;
     let socket = UnixListener::from_std(net::UnixListener::from(OwnedFd::from(socket)));
     Ok((Listener::new(ListeningSocket::Unix(socket)), path))
 }

@@ -123,8 +123,8 @@ fn a_port_that_is_taken_is_refused() {
 fn our_paths_are_removed_at_the_end_and_nobody_elses() {
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &UNIX).start();
-    fs::remove_file(folder.path("unixgram")).unwrap();
-    let _other = UnixDatagram::bind(folder.path("unixgram")).unwrap();
+    let _other = UnixDatagram::bind(folder.path("other")).unwrap();
+    fs::rename(folder.path("other"), folder.path("unixgram")).unwrap();
     daemon.stop();
     assert_eq!(folder.names(), ["records.jsonl", "stderr", "unixgram"]);
 }

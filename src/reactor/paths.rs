@@ -1,0 +1,175 @@
+//! Keeps clients finding us: a path that was removed, moved or replaced is made anew.
+
+use super::{Intake, Reactor, Stop, WATCH};
+use crate::error::Error;
+use crate::sys::PathWatch;
+use crate::transports::{self, BindOptions, Bound};
+use log::{error, warn};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// How soon a path is looked at again that has just been made anew, or could not be, and how late.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Word of the paths of our sockets and FIFOs.
+#[derive(Debug)]
+pub(super) struct Paths {
+    /// `None` where there is nothing to watch, or the system refuses.
+    watch: Option<PathWatch>,
+    /// When they are to be looked at: something was told, or could not be mended.
+    due: Option<Instant>,
+    /// Not before, so that whoever removes a path again and again does not keep us busy.
+    not_before: Option<Instant>,
+    pause: Duration,
+}
+
+impl Paths {
+    /// Watches the paths of these intakes.
+    pub(super) fn watch(intakes: &[Intake], registry: &Registry) -> Self {
+        let mut paths = Self {
+            watch: None,
+            due: None,
+            not_before: None,
+            pause: PAUSE_MIN,
+        };
+        if intakes.iter().any(|intake| intake.path.is_some()) {
+            let opened = PathWatch::new().and_then(|watch| {
+                let fd = watch.as_fd().as_raw_fd();
+                registry.register(&mut SourceFd(&fd), WATCH, Interest::READABLE)?;
+                Ok(watch)
+            });
+            match opened {
+                Ok(watch) => paths.watch = Some(watch),
+                Err(e) => warn!(
+                    "paths are not watched: {e}; one that is removed is not made anew before a restart"
+                ),
+            }
+        }
+        for intake in intakes {
+            paths.add(intake);
+        }
+        paths
+    }
+
+    fn add(&mut self, intake: &Intake) {
+        let (Some(watch), Some(path)) = (&self.watch, &intake.path) else {
+            return;
+        };
+        if let Err(e) = watch.add(path.path())
+            && path.is_intact()
+        {
+            warn!(
+                "{} is not watched: {e}; if it is removed, it is not made anew before a restart",
+                intake.endpoint
+            );
+        }
+        // It may have gone before it was watched.
+        if !path.is_intact() {
+            self.due = Some(Instant::now());
+        }
+    }
+
+    /// Has them looked at no more.
+    pub(super) fn unwatch(&mut self) {
+        self.watch = None;
+        self.due = None;
+    }
+
+    /// The descriptor that tells.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When they are to be looked at next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Notes that something was told.
+    fn hear(&mut self) -> Result<(), Error> {
+        if let Some(watch) = &mut self.watch {
+            let failed = |e| Error::new("read", "what inotify tells of paths", e);
+            watch.clear().map_err(failed)?;
+            let now = Instant::now();
+            let due = self.not_before.map_or(now, |then| then.max(now));
+            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        }
+        Ok(())
+    }
+
+    /// Settles when to look again, after all paths have been looked at.
+    fn settle(&mut self, all_is_well: bool) {
+        let now = Instant::now();
+        self.pause = if all_is_well {
+            PAUSE_MIN
+        } else {
+            (self.pause * 2).min(PAUSE_MAX)
+        };
+        self.not_before = Some(now + self.pause);
+        self.due = (!all_is_well).then_some(now + self.pause);
+    }
+}
+
+impl Reactor {
+    /// Makes paths anew that no longer lead to us, if this round was woken for that.
+    pub(super) fn see_to_paths(&mut self) -> Result<(), Error> {
+        if self.stop != Stop::No {
+            return Ok(());
+        }
+        let was_told = self.events.iter().any(|event| event.token() == WATCH);
+        // While the output takes nothing, the event loop tells nothing.
+        if was_told || !self.outlet.is_open() {
+            self.paths.hear()?;
+        }
+        if self.paths.due.is_none_or(|due| due > Instant::now()) {
+            return Ok(());
+        }
+        let mut all_is_well = true;
+        for index in 0..self.intakes.len() {
+            if let Some(path) = &self.intakes[index].path
+                && !path.is_intact()
+            {
+                all_is_well &= self.bind_anew(index);
+            }
+        }
+        self.paths.settle(all_is_well);
+        Ok(())
+    }
+
+    /// Binds an endpoint anew at its path, and only then has the old one make way; what is queued there
+    /// is read first. Tells whether it could.
+    fn bind_anew(&mut self, index: usize) -> bool {
+        let intake = &mut self.intakes[index];
+        let options = BindOptions {
+            lock_tries: 1,
+            ..self.settings.bind
+        };
+        let result = transports::bind(&intake.endpoint, &options).and_then(|bound| {
+            let failed = |e| Error::new("watch", &intake.endpoint, e);
+            let registered = (bound.source).register(self.poll.registry(), self.table.next_token());
+            registered.map_err(failed).map(|()| bound)
+        });
+        let Bound { source, path, .. } = match result {
+            Ok(bound) => bound,
+            Err(e) => {
+                if !std::mem::replace(&mut intake.is_lost, true) {
+                    error!("the path was removed, moved or replaced: {e}; trying again");
+                }
+                return false;
+            }
+        };
+        warn!(
+            "{}: its path was removed, moved or replaced, and is made anew",
+            intake.endpoint
+        );
+        self.table.retire(intake.token);
+        intake.token = self.table.insert(source, index);
+        intake.path = path;
+        intake.is_lost = false;
+        self.paths.add(intake);
+        true
+    }
+}

@@ -1,0 +1,134 @@
+//! Whose a path is: the file that it named when we bound or opened it, or another one by now.
+
+use super::reason::Reason;
+use super::{BindOptions, DEFAULT_MODE};
+use crate::sys;
+use log::warn;
+use std::fs::{File, Metadata, TryLockError, metadata, remove_file, symlink_metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The path of a socket or FIFO that we serve, and the very file that clients are to find there.
+#[derive(Debug)]
+pub struct BoundPath {
+    path: PathBuf,
+    file: Bound,
+}
+
+#[derive(Debug)]
+enum Bound {
+    /// Removed when we leave: a socket is of no use without the process that has bound it. The pin
+    /// keeps the file's number from being given to another, also when the socket is closed.
+    Socket { pin: File },
+    /// Stays: writers wait there for the next daemon. The read end keeps the number.
+    Fifo { identity: Identity },
+}
+
+impl BoundPath {
+    /// The path of a socket that we have just bound. It is removed when this is dropped, if it is still
+    /// the one.
+    pub(super) fn socket(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: Bound::Socket {
+                pin: sys::pin(path)?,
+            },
+        })
+    }
+
+    /// The path of a FIFO whose read end is open for at least as long as this exists.
+    pub(super) fn fifo(path: &Path, reader: &File) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: Bound::Fifo {
+                identity: Identity::of(&reader.metadata()?),
+            },
+        })
+    }
+
+    /// Gives a socket's path to the owner and the group that were asked for, and only then the
+    /// permissions that let others in.
+    ///
+    /// # Errors
+    /// EPERM when the owner is not us, or we are not in the group, without CAP_CHOWN.
+    pub(super) fn hand_over(&self, options: &BindOptions) -> Result<(), Reason> {
+        match &self.file {
+            Bound::Socket { pin } if options.is_handed_over() => {
+                sys::set_owner(pin, options.owner, options.group)
+                    .map_err(|e| Reason::not_handed_over(&e))?;
+                Ok(sys::set_mode(pin, options.mode.unwrap_or(DEFAULT_MODE))?)
+            }
+            Bound::Socket { .. } | Bound::Fifo { .. } => Ok(()),
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells whether the path still names the same file, so that clients find us.
+    pub fn is_intact(&self) -> bool {
+        match &self.file {
+            Bound::Socket { pin } => is_still(&self.path, pin),
+            Bound::Fifo { identity } => {
+                metadata(&self.path).is_ok_and(|found| Identity::of(&found) == *identity)
+            }
+        }
+    }
+}
+
+impl Drop for BoundPath {
+    fn drop(&mut self) {
+        if let Bound::Socket { pin } = &self.file {
+            let _lock = lock_folder_of(&self.path, 1); // nobody waits for us any more
+            if is_still(&self.path, pin) {
+                // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
+                let _ = remove_file(&self.path);
+            }
+        }
+    }
+}
+
+/// What tells one file from another as long as both exist: device and inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
+/// Tells whether the path, not followed, still names the pinned file.
+pub(super) fn is_still(path: &Path, pin: &File) -> bool {
+    match (symlink_metadata(path), pin.metadata()) {
+        (Ok(found), Ok(pinned)) => Identity::of(&found) == Identity::of(&pinned),
+        _ => false,
+    }
+}
+
+/// How long to wait between two tries to lock a folder.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Locks the folder of a path until dropped, so that of several daemons that start or end at the same
+/// path only one looks and acts at a time: a socket that is bound and does not listen yet looks
+/// stale. Goes without the lock when it cannot be had: anybody may hold it.
+pub(super) fn lock_folder_of(path: &Path, tries: u32) -> Option<File> {
+    let folder = File::open(sys::folder_of(path)).ok()?;
+    for remaining in (0..tries).rev() {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if remaining == 0 => break,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    warn!(
+        "another process keeps {} locked; going on without the lock",
+        sys::folder_of(path).display()
+    );
+    None
+}
