@@ -151,13 +151,16 @@ pub struct Config {
     pub check: bool,
 }
 
-impl TryFrom<Options> for Config {
-    type Error = Error;
-
-    fn try_from(options: Options) -> Result<Self, Error> {
+impl Config {
+    /// Checks what the options ask for. If nothing was opened for us already (`has_inherited`), we
+    /// listen at the default address unless they name others.
+    ///
+    /// # Errors
+    /// When they contradict each other.
+    pub fn new(options: Options, has_inherited: bool) -> Result<Self, Error> {
         let rotation = rotation(&options)?;
         let mut endpoints: Vec<Endpoint> = options.ipc.into_iter().flatten().collect();
-        if endpoints.is_empty() {
+        if endpoints.is_empty() && !has_inherited {
             endpoints.push(Transport::Unixsock.default_endpoint());
         }
         for (index, endpoint) in endpoints.iter().enumerate() {
@@ -195,9 +198,7 @@ impl TryFrom<Options> for Config {
             check: options.check,
         })
     }
-}
 
-impl Config {
     /// How many connections may be open: what was asked for, or what the descriptor limit, which
     /// this raises, leaves room for.
     ///
@@ -307,7 +308,7 @@ mod tests {
     fn config(words: &str) -> Result<Config, Error> {
         let words = std::iter::once("aggregator").chain(words.split_whitespace());
         match cli::parse::<Options>("aggregator", words.map(Into::into))? {
-            Request::Run(options) => options.try_into(),
+            Request::Run(options) => Config::new(options, false),
             Request::Print(text) => panic!("printed {text}"),
         }
     }

@@ -79,7 +79,8 @@ impl LineFramer {
         }
     }
 
-    fn is_within_line(&self) -> bool {
+    /// Tells whether a line has begun and not ended.
+    pub fn is_within_line(&self) -> bool {
         !self.partial.is_empty()
     }
 

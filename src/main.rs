@@ -11,6 +11,7 @@ use log_aggregator::sink::{Output, Sink};
 use log_aggregator::sys::{self, Signals};
 use log_aggregator::transports::{self, Bound};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 const PROGRAM: &str = "aggregator";
@@ -21,21 +22,24 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit, Error> {
+    // First of all: they are told by their numbers.
+    let inherited = sys::take_inherited()
+        .map_err(|e| Error::new("take over", "the inherited descriptors", e))?;
     let config = match cli::parse::<Options>(PROGRAM, std::env::args_os())? {
-        Request::Run(options) => Config::try_from(options)?,
+        Request::Run(options) => Config::new(options, !inherited.is_empty())?,
         Request::Print(text) => {
             tell_starter(Told::OnStdout, &text);
             return Ok(Exit::Success);
         }
     };
     if config.check {
-        return Ok(check(&config));
+        return Ok(check(&config, inherited));
     }
-    collect(&config)
+    collect(&config, inherited)
 }
 
 /// Binds everything and collects records until told to stop.
-fn collect(config: &Config) -> Result<Exit, Error> {
+fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
     // First, so that a signal during the start waits for the loop instead of killing us half-way.
     let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
     sys::ignore_sigxfsz();
@@ -48,7 +52,7 @@ fn collect(config: &Config) -> Result<Exit, Error> {
         rotation: config.rotation,
     };
     let sink = Sink::open(&config.output)?;
-    let bound = bind(config)?;
+    let bound = bind(config, inherited)?;
     // Last, so that a daemon that cannot start empties nobody's file.
     sink.begin(config.truncate)?;
     let reactor = Reactor::new(bound, sink, signals, settings)?;
@@ -65,15 +69,14 @@ fn collect(config: &Config) -> Result<Exit, Error> {
     }
 }
 
-fn bind(config: &Config) -> Result<Vec<Bound>, Error> {
-    let mut bound = Vec::new();
+fn bind(config: &Config, inherited: Vec<OwnedFd>) -> Result<Vec<Bound>, Error> {
+    let adopt = |fd| transports::adopt(fd, config.bind.record_bytes_max);
+    let mut bound: Vec<Bound> = inherited.into_iter().map(adopt).collect::<Result<_, _>>()?;
     for endpoint in &config.endpoints {
         bound.push(transports::bind(endpoint, &config.bind)?);
-        if endpoint.is_remote() {
-            warn!(
-                "{endpoint} can be reached from other machines, neither encrypted nor authenticated"
-            );
-        }
+    }
+    for Bound { endpoint, .. } in bound.iter().filter(|bound| bound.endpoint.is_remote()) {
+        warn!("{endpoint} can be reached from other machines, neither encrypted nor authenticated");
     }
     Ok(bound)
 }
@@ -101,12 +104,19 @@ fn announce(reactor: &Reactor, output: &Output) {
 }
 
 /// Says of each endpoint and of the output whether it could be had.
-fn check(config: &Config) -> Exit {
+fn check(config: &Config, inherited: Vec<OwnedFd>) -> Exit {
     let mut exit = Exit::Success;
-    let checks = config
-        .endpoints
-        .iter()
-        .map(|endpoint| (endpoint.to_string(), transports::check(endpoint)))
+    let adopted = inherited.into_iter().map(|fd| {
+        let bound = transports::adopt(fd, config.bind.record_bytes_max);
+        match bound {
+            Ok(bound) => (bound.endpoint.to_string(), Ok(())),
+            Err(e) => ("inherited".to_owned(), Err(e)),
+        }
+    });
+    let bound = (config.endpoints.iter())
+        .map(|endpoint| (endpoint.to_string(), transports::check(endpoint)));
+    let checks = adopted
+        .chain(bound)
         .chain([(format!("output={}", config.output), config.output.check())]);
     for (name, result) in checks {
         let verdict = result.err().map_or("ok".to_owned(), |error| {

@@ -128,12 +128,17 @@ impl Reactor {
             source,
             endpoint,
             path,
+            is_inherited,
         } in bound
         {
             source
                 .register(poll.registry(), table.next_token())
                 .map_err(failed)?;
-            let token = table.insert(source, intakes.len());
+            let token = if is_inherited {
+                table.insert_inherited(source, intakes.len())
+            } else {
+                table.insert(source, intakes.len())
+            };
             intakes.push(Intake {
                 endpoint,
                 counters: Counters::default(),
@@ -279,7 +284,11 @@ impl Reactor {
             to_the_end: entry.hung_up || stopping,
             stopping,
         };
-        let turn = entry.source.turn(&mut cx);
+        let turn = if stopping && entry.is_inherited {
+            Turn::Drained // what is queued there is for our successor
+        } else {
+            entry.source.turn(&mut cx)
+        };
         match turn {
             // In a stop, nothing is waited for: what is drained has ended.
             Turn::Drained if stopping => {

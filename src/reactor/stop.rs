@@ -70,7 +70,7 @@ impl Reactor {
     fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
         self.paths.unwatch();
-        for entry in self.table.iter() {
+        for entry in self.table.iter().filter(|entry| !entry.is_inherited) {
             entry.source.stop();
         }
         if self.outlet.is_refusing() {

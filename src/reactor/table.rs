@@ -10,6 +10,8 @@ pub(super) struct Entry {
     pub(super) source: Source,
     /// Index of the intake that its records count for.
     pub(super) intake: usize,
+    /// It is not ours: a stop leaves it, and what is queued there, as they are.
+    pub(super) is_inherited: bool,
     /// The other end has been hung up, so that the end of the input is still to be read.
     pub(super) hung_up: bool,
     /// It stands in `ready`.
@@ -47,6 +49,15 @@ impl SourceTable {
 
     /// Adds a source under the next token.
     pub(super) fn insert(&mut self, source: Source, intake: usize) -> Token {
+        self.insert_entry(source, intake, false)
+    }
+
+    /// Adds a source that is not ours.
+    pub(super) fn insert_inherited(&mut self, source: Source, intake: usize) -> Token {
+        self.insert_entry(source, intake, true)
+    }
+
+    fn insert_entry(&mut self, source: Source, intake: usize, is_inherited: bool) -> Token {
         let token = self.next_token();
         self.next += 1;
         self.connections += usize::from(source.is_connection());
@@ -55,6 +66,7 @@ impl SourceTable {
             Entry {
                 source,
                 intake,
+                is_inherited,
                 hung_up: false,
                 is_ready: false,
             },

@@ -6,6 +6,7 @@
 mod clock;
 mod datagrams;
 mod files;
+mod inherited;
 mod inotify;
 mod links;
 mod process;
@@ -19,6 +20,7 @@ pub use files::{
     NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
     open_fifo_writer, open_output, pin, reopen_stdout, set_mode, set_pipe_size, with_umask,
 };
+pub use inherited::take_inherited;
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use process::{

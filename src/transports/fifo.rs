@@ -21,14 +21,21 @@ const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
 #[derive(Debug)]
 pub struct FifoSource {
     stream: StreamSource<File>,
-    target: Target,
-    /// What we read. Should its path name another FIFO by now, that is not for us to go on with.
-    identity: Identity,
+    /// Where it is opened anew; `None` for one that was opened for us.
+    place: Option<Place>,
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
+}
+
+/// The path of a FIFO and what we read there. Should it name another FIFO by now, that is not for this
+/// source to go on with.
+#[derive(Debug)]
+struct Place {
+    target: Target,
+    identity: Identity,
 }
 
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
@@ -56,8 +63,10 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
         stream: StreamSource::new(reader, options.record_bytes_max),
-        target,
-        identity: Identity::of(&metadata),
+        place: Some(Place {
+            target,
+            identity: Identity::of(&metadata),
+        }),
         may_have_unseen_end: true, // a daemon before us may have left something
         is_retired: false,
     };
@@ -139,6 +148,17 @@ fn set_pipe_size(reader: &File, buffer: BufferSize) {
 }
 
 impl FifoSource {
+    /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
+    /// has no end; if it has one, it is read on.
+    pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
+        Self {
+            stream: StreamSource::new(reader, record_bytes_max),
+            place: None,
+            may_have_unseen_end: true,
+            is_retired: false,
+        }
+    }
+
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let to_the_end = cx.to_the_end || self.may_have_unseen_end;
         match self.stream.turn(cx, to_the_end) {
@@ -149,12 +169,7 @@ impl FifoSource {
             }
             Turn::Closed if !cx.stopping && !self.is_retired => {
                 self.may_have_unseen_end = true;
-                if let Err(e) = self.reopen(cx) {
-                    // The old read end serves as well: the next writer's data is an edge like any
-                    // other. It only reports a hang-up that is over.
-                    let path = self.target.path.display();
-                    warn!("fifo={path}: cannot open it anew: {e}");
-                }
+                self.reopen(cx);
                 // Not read again in this turn: without a writer, a read returns 0 at once.
                 Turn::Drained
             }
@@ -164,17 +179,19 @@ impl FifoSource {
 
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
     ///
-    /// The new one is opened and registered before the old one is closed. So there is no moment
-    /// without a reader: no writer meets ENXIO, EPIPE or a wait in `open`, and what is written
-    /// meanwhile stays in the pipe, which the kernel empties when its last end is closed.
-    fn reopen(&mut self, cx: &TurnContext<'_>) -> io::Result<()> {
-        let reader = sys::open_fifo_reader(&self.target)?;
-        if Identity::of(&reader.metadata()?) != self.identity {
-            return Err(io::Error::other("the path names another file by now"));
+    /// If it cannot, the old one serves as well: the next writer's data is an edge like any other. It
+    /// only reports a hang-up that is over.
+    fn reopen(&mut self, cx: &TurnContext<'_>) {
+        let Some(place) = &self.place else {
+            return;
+        };
+        match place.reopen(cx) {
+            Ok(reader) => self.stream.replace_reader(reader),
+            Err(e) => {
+                let path = place.target.path.display();
+                warn!("fifo={path}: cannot open it anew: {e}");
+            }
         }
-        source::register(cx.registry, reader.as_fd(), cx.token)?;
-        self.stream.replace_reader(reader);
-        Ok(())
     }
 
     /// Reads on until the last writer leaves, and then no more: the path names another FIFO.
@@ -183,7 +200,25 @@ impl FifoSource {
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
+        if self.place.is_none() {
+            // The rest of it would be half a record for our successor.
+            self.stream.read_to_newline(recorder);
+        }
         self.stream.finish(recorder);
+    }
+}
+
+impl Place {
+    /// Opens and registers a new read end, before the old one is closed. So there is no moment without a
+    /// reader: no writer meets ENXIO, EPIPE or a wait in `open`, and what is written meanwhile stays in
+    /// the pipe, which the kernel empties when its last end is closed.
+    fn reopen(&self, cx: &TurnContext<'_>) -> io::Result<File> {
+        let reader = sys::open_fifo_reader(&self.target)?;
+        if Identity::of(&reader.metadata()?) != self.identity {
+            return Err(io::Error::other("the path names another file by now"));
+        }
+        source::register(cx.registry, reader.as_fd(), cx.token)?;
+        Ok(reader)
     }
 }
 

@@ -8,6 +8,7 @@ mod bound_path;
 mod datagram;
 mod endpoint;
 mod fifo;
+mod inherited;
 mod listener;
 mod reason;
 mod source;
@@ -20,6 +21,7 @@ mod unixsock;
 
 pub use bound_path::BoundPath;
 pub use endpoint::{Endpoint, Transport};
+pub use inherited::adopt;
 pub use source::{Obstacle, Source, Turn, TurnContext};
 pub use unix_path::UnixAddress;
 
@@ -94,6 +96,8 @@ pub struct Bound {
     pub endpoint: Endpoint,
     /// Where clients find it, if that is a path; a socket's is removed when this is dropped.
     pub path: Option<BoundPath>,
+    /// Somebody else made it and keeps it: at a stop it is left as it is.
+    pub is_inherited: bool,
 }
 
 /// Makes an endpoint ready for clients.
@@ -105,6 +109,7 @@ pub fn bind(endpoint: &Endpoint, options: &BindOptions) -> Result<Bound, Error> 
         source,
         endpoint,
         path,
+        is_inherited: false,
     };
     let result = match endpoint {
         Endpoint::Unixsock(address) => unixsock::listen(address, options)

@@ -69,6 +69,14 @@ impl<R: Read> StreamSource<R> {
         Turn::Closed
     }
 
+    /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived.
+    pub(super) fn read_to_newline(&mut self, recorder: &mut Recorder<'_>) {
+        let mut byte = [0];
+        while self.framer.is_within_line() && matches!(self.reader.read(&mut byte), Ok(1)) {
+            self.framer.feed(&byte, |frame| recorder.frame(frame));
+        }
+    }
+
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
         recorder.arrived(); // the end did, which makes a record of what came before
         self.framer.finish(|frame| recorder.frame(frame));

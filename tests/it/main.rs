@@ -8,6 +8,7 @@ mod delivery;
 mod faults;
 mod fifo;
 mod harness;
+mod inherited;
 mod launch;
 mod limits;
 mod output;

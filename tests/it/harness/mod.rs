@@ -101,6 +101,8 @@ pub struct Setup<'a> {
     /// A program to run it with: strace and its options, for example.
     pub wrapper: Vec<String>,
     pub output: PathBuf,
+    /// Its standard input.
+    pub stdin: Stdio,
 }
 
 impl<'a> Setup<'a> {
@@ -111,6 +113,7 @@ impl<'a> Setup<'a> {
             args: Vec::new(),
             wrapper: Vec::new(),
             output: folder.path("records.jsonl"),
+            stdin: Stdio::null(),
         }
     }
 
@@ -152,6 +155,7 @@ impl<'a> Setup<'a> {
         let errors = self.folder.path("stderr");
         let mut child = self
             .command()
+            .stdin(self.stdin)
             .stdout(Stdio::piped())
             .stderr(File::create(&errors).unwrap())
             .spawn()
