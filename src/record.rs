@@ -94,14 +94,14 @@ impl Recorder<'_> {
         }
     }
 
-    fn verbatim(&mut self, object: &str) {
+    fn verbatim(&mut self, object: &[u8]) {
         self.lines.count_verbatim();
         let out = &mut *self.lines.bytes;
         if self.stamp.is_some() {
             let has_member = object::append_open(out, object);
             self.close(has_member);
         } else {
-            out.extend_from_slice(object.as_bytes());
+            out.extend_from_slice(object);
             out.push(b'\n');
         }
     }

@@ -3,82 +3,42 @@
 //! Pure. The rule is stricter than the grammar of RFC 8259 where parsers differ, so that every
 //! reader of the output accepts every line: see [`parse`].
 
-use memchr::{memchr, memchr2};
-use serde_json::value::RawValue;
+mod scan;
+
+pub use scan::object_length;
+
+use memchr::memchr2;
 
 /// Deepest nesting of a record that is written as it came. Parsers refuse more at depths of their
 /// own: serde_json at 128, jq 1.6 at 257, Python's json at about 1,000.
 pub const NESTING_MAX: usize = 127;
 
-/// Longest row of digits in a number of a record that is written as it came: Python's json refuses
-/// whole numbers that are longer (`sys.set_int_max_str_digits`).
-pub const DIGITS_MAX: usize = 4300;
-
 /// Returns the JSON object that `line` is, blanks around it aside; `None` when it is anything else.
 ///
 /// Not an object here: bytes that are not UTF-8, half of a surrogate pair (`"\ud800"`: the grammar
 /// allows it, but it is no character, and strict parsers refuse it), more than [`NESTING_MAX`] levels,
-/// and a number with more than [`DIGITS_MAX`] digits in a row.
-pub fn parse(line: &[u8]) -> Option<&str> {
-    // RawValue checks grammar and UTF-8 without building anything; IgnoredAny leaves UTF-8 out.
-    let value: &RawValue = serde_json::from_slice(line).ok()?;
-    let text = value.get();
-    (text.starts_with('{') && has_whole_surrogates(text) && is_within_limits(text)).then_some(text)
+/// and a number that rounds to no double (`1e999`: serde_json and Go refuse it, others make it infinite,
+/// and Python has a limit of its own for whole numbers).
+pub fn parse(line: &[u8]) -> Option<&[u8]> {
+    let text = trim(line);
+    (object_length(text)? == text.len()).then_some(text)
 }
 
-/// Tells whether each `\u` escape of a valid JSON text is a character or a pair that makes one.
-fn has_whole_surrogates(text: &str) -> bool {
-    let mut rest = text.as_bytes();
-    while let Some(at) = memchr(b'\\', rest) {
-        let Some(code) = unicode_escape(&rest[at..]) else {
-            rest = &rest[at + 2..]; // a two-byte escape
-            continue;
-        };
-        rest = &rest[at + 6..];
-        match code {
-            0xD800..=0xDBFF => match unicode_escape(rest) {
-                Some(0xDC00..=0xDFFF) => rest = &rest[6..],
-                _ => return false,
-            },
-            0xDC00..=0xDFFF => return false,
-            _ => {}
-        }
+/// The line without the blanks around it, as JSON counts them (RFC 8259, section 2).
+fn trim(mut line: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r'] = line {
+        line = rest;
     }
-    true
+    line
 }
 
 /// The code unit of the `\uXXXX` that `bytes` begin with, if they do.
 fn unicode_escape(bytes: &[u8]) -> Option<u16> {
-    let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// Tells whether a valid JSON text keeps to [`NESTING_MAX`] and [`DIGITS_MAX`].
-fn is_within_limits(text: &str) -> bool {
-    // Each level takes two bytes, so most records need no second look.
-    if text.len() < 2 * NESTING_MAX + 2 {
-        return true;
-    }
-    let bytes = text.as_bytes();
-    let (mut depth, mut digits, mut at) = (0_usize, 0_usize, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => at = end_of_string(bytes, at),
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        digits = if bytes[at].is_ascii_digit() {
-            digits + 1
-        } else {
-            0
-        };
-        if depth > NESTING_MAX || digits > DIGITS_MAX {
-            return false;
-        }
-        at += 1;
-    }
-    true
+    let digits = bytes.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |unit, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(unit << 4 | u16::try_from(digit).ok()?)
+    })
 }
 
 /// The place of the quote that ends the string which begins with the quote at `start`.
@@ -101,8 +61,7 @@ const RENAMED: &[u8] = b"producer";
 /// Appends a JSON object without its closing brace, its top-level keys that begin with `_` (written
 /// as it is or as `\u005f`) renamed: `_transport` becomes `producer_transport`. Returns whether it
 /// has any member.
-pub fn append_open(out: &mut Vec<u8>, object: &str) -> bool {
-    let bytes = object.as_bytes();
+pub fn append_open(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let (mut depth, mut copied, mut at) = (0_usize, 0, 0);
     let mut key_is_next = false;
     let mut has_member = false;
@@ -147,14 +106,14 @@ mod tests {
                 b" \t{\"a\" : [1, {\"b\":null}]}\r ",
                 "{\"a\" : [1, {\"b\":null}]}",
             ),
-            (b"{\"a\":1,\"a\":1e999}", "{\"a\":1,\"a\":1e999}"),
+            (b"{\"a\":1,\"a\":1e99}", "{\"a\":1,\"a\":1e99}"),
             ("{\"ä\":\"\u{2028}\"}".as_bytes(), "{\"ä\":\"\u{2028}\"}"),
             (
                 br#"{"a":"\ud83d\ude00\\ud800"}"#,
                 r#"{"a":"\ud83d\ude00\\ud800"}"#,
             ),
         ] {
-            assert_eq!(parse(line), Some(want));
+            assert_eq!(parse(line), Some(want.as_bytes()));
         }
     }
 
@@ -210,14 +169,48 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_a_limit_that_digits_in_strings_do_not_count_for() {
-        let with = |digits: usize, end: &str| format!("{{\"a\":-{}{end}}}", "1".repeat(digits));
-        for end in ["", ".5e7", ",\"b\":[1]"] {
-            assert!(parse(with(DIGITS_MAX, end).as_bytes()).is_some());
-            assert!(parse(with(DIGITS_MAX + 1, end).as_bytes()).is_none());
+    fn a_number_beyond_a_double_makes_a_text_of_any_length_no_object() {
+        let digits = |count: usize| "1".repeat(count);
+        let (huge, largest) = (digits(310), f64::MAX.to_string());
+        let long = format!("0.{}", digits(60_000));
+        let cancelled = format!("{}e-59000", digits(59_100));
+        for padding in ["", &" ".repeat(1000)] {
+            let with = |number: &str| format!("{{\"a\":[-{number}{padding},1],\"b\":0}}");
+            for number in [
+                "1e308",
+                "1.7976931348623157E+308",
+                "0e999999999999",
+                "1e-999999999999",
+            ] {
+                assert!(parse(with(number).as_bytes()).is_some(), "{number}");
+            }
+            for number in [&largest, &long, &cancelled] {
+                assert!(parse(with(number).as_bytes()).is_some(), "{number}");
+            }
+            for number in [
+                "1e309",
+                "1E999",
+                "0.1e310",
+                "9e+308",
+                "1e99999999999",
+                &huge,
+            ] {
+                assert!(parse(with(number).as_bytes()).is_none(), "{number}");
+            }
         }
-        let text = format!("{{\"a\":\"{}\"}}", "1".repeat(60_000));
+        let text = format!("{{\"1e999\":\"1e999 {}\"}}", digits(60_000));
         assert!(parse(text.as_bytes()).is_some());
+        assert!(parse(b"{\"a\":\"\\\"1e999\"}").is_some());
+    }
+
+    #[test]
+    fn an_object_ends_where_its_brace_is_and_never_goes_over_a_newline() {
+        assert_eq!(object_length(b"{\"a\":1}\n{\"b\":2}\n"), Some(7));
+        assert_eq!(object_length(b"{\"a\":1} x"), Some(7));
+        assert_eq!(object_length("{}\u{e4}".as_bytes()), Some(2));
+        assert_eq!(object_length(b"{\"a\":\n1}"), None);
+        assert_eq!(object_length(b"{\"a\":\"\n\"}"), None);
+        assert_eq!(object_length(b" {}"), None);
     }
 
     /// What this module accepts, a parser that builds values accepts too.
@@ -230,7 +223,7 @@ mod tests {
         );
         for line in [&deepest[..], r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u0000"}"#] {
             let text = parse(line.as_bytes()).unwrap();
-            serde_json::from_str::<serde_json::Value>(text).unwrap();
+            serde_json::from_slice::<serde_json::Value>(text).unwrap();
         }
     }
 
@@ -239,7 +232,7 @@ mod tests {
         #[track_caller]
         fn check(object: &str, want: &str, want_member: bool) {
             let mut out = Vec::new();
-            let has_member = append_open(&mut out, object);
+            let has_member = append_open(&mut out, object.as_bytes());
             assert_eq!(String::from_utf8(out).unwrap(), want);
             assert_eq!(has_member, want_member);
         }

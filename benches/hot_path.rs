@@ -1,0 +1,56 @@
+//! What is done for each record, a record of the classic load at a time and with others: `cargo bench`.
+
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use log_aggregator::framing::LineFramer;
+use log_aggregator::object;
+
+fn main() {
+    divan::main();
+}
+
+/// Records as they come: the classic one, one of many small members, one of escapes, one of Chinese, one that
+/// is long.
+const KINDS: [&str; 5] = ["classic", "numbers", "escapes", "chinese", "long"];
+
+fn record(kind: &str) -> String {
+    let message = match kind {
+        "classic" => "ABCDEFGHIJKLMNOPQRSTUVWXYZ".repeat(4),
+        "escapes" => "a line\\nand \\\"another\\\" one\\t".repeat(4),
+        "chinese" => "\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}".repeat(10),
+        "long" => "x".repeat(10_000),
+        _ => return format!("{{{}\"z\":null}}", "\"k\":-12.5e3,".repeat(15)),
+    };
+    format!(
+        "{{\"source\":\"producer\",\"timestamp\":1763800000,\"level\":\"INFO\",\"message\":\"{message}\",\"pid\":4711,\"seq\":17}}"
+    )
+}
+
+#[divan::bench(args = KINDS)]
+fn object_check(bencher: Bencher<'_, '_>, kind: &str) {
+    let record = record(kind);
+    bencher
+        .counter(BytesCount::new(record.len()))
+        .bench(|| object::parse(divan::black_box(record.as_bytes())).is_some());
+}
+
+/// What serde_json takes for a part of that: grammar and UTF-8, without building a value.
+#[divan::bench(args = KINDS)]
+fn object_check_by_serde_json(bencher: Bencher<'_, '_>, kind: &str) {
+    let record = record(kind);
+    bencher.counter(BytesCount::new(record.len())).bench(|| {
+        serde_json::from_slice::<&serde_json::value::RawValue>(divan::black_box(record.as_bytes()))
+            .is_ok()
+    });
+}
+
+#[divan::bench]
+fn framing(bencher: Bencher<'_, '_>) {
+    const RECORDS: usize = 300;
+    let lines = format!("{}\n", record("classic")).repeat(RECORDS);
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        let mut count = 0;
+        LineFramer::new(65_536).feed(divan::black_box(lines.as_bytes()), |_| count += 1);
+        count
+    });
+}
