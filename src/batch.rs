@@ -63,6 +63,11 @@ pub struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// How many lines of this endpoint follow each other here.
+    pub fn records(&self) -> u64 {
+        *self.records
+    }
+
     /// Notes that the line appended next is an object as it came.
     pub fn count_verbatim(&mut self) {
         *self.records += 1;
@@ -97,6 +102,11 @@ impl Batch {
             records: &mut self.runs[last].records,
             wrapped: &mut self.wrapped,
         }
+    }
+
+    /// How many lines it holds.
+    pub fn records(&self) -> u64 {
+        self.runs.iter().map(|run| run.records).sum()
     }
 
     /// The bytes that the output has not taken yet.

@@ -2,6 +2,7 @@
 
 use crate::cli;
 use crate::error::Error;
+use crate::reactor::LingerPolicy;
 use crate::sink::{Output, Rotation, SyncPolicy};
 use crate::sys;
 use crate::transports::{BindOptions, BufferSize, Endpoint, Transport};
@@ -85,6 +86,16 @@ pub struct Options {
     #[argh(switch)]
     stamp: bool,
 
+    /// how long to wait before the next look, so that one serves many records: MICROSECONDS, 0 (for those
+    /// who study the mechanism itself) or auto (as the load suggests, up to 1000) (default: auto)
+    #[argh(
+        option,
+        arg_name = "MICROSECONDS|auto",
+        default = "LingerPolicy::Auto",
+        from_str_fn(linger)
+    )]
+    linger: LingerPolicy,
+
     /// when what was written is made to survive a crash of the machine: never (when the kernel sees
     /// fit), exit, interval=SECONDS or batch (after each write) (default: exit)
     #[argh(
@@ -141,6 +152,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// Whether records are stamped.
     pub stamping: bool,
+    /// How long to wait between rounds.
+    pub linger: LingerPolicy,
     /// When the output is synced.
     pub sync_policy: SyncPolicy,
     /// When the output file is full, if ever.
@@ -192,6 +205,7 @@ impl Config {
             },
             connections_max: options.max_connections.map(in_memory),
             stamping: options.stamp,
+            linger: options.linger,
             sync_policy: options.sync,
             rotation,
             drain_time_max: options.drain_timeout,
@@ -275,6 +289,15 @@ fn buffer_size(text: &str) -> Result<BufferSize, String> {
     }
 }
 
+fn linger(text: &str) -> Result<LingerPolicy, String> {
+    match text {
+        "auto" => Ok(LingerPolicy::Auto),
+        _ => cli::number::<0, 1_000_000>(text)
+            .map(|us| LingerPolicy::Fixed(Duration::from_micros(us)))
+            .map_err(|reason| format!("{reason}, and not auto")),
+    }
+}
+
 fn sync_policy(text: &str) -> Result<SyncPolicy, String> {
     match text {
         "never" => Ok(SyncPolicy::Never),
@@ -331,6 +354,7 @@ mod tests {
                 },
                 connections_max: None,
                 stamping: false,
+                linger: LingerPolicy::Auto,
                 sync_policy: SyncPolicy::Exit,
                 rotation: None,
                 drain_time_max: Duration::from_secs(10),
@@ -344,13 +368,13 @@ mod tests {
         let spaced = config(
             "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
              --max-connections 7 --socket-mode 0600 --socket-owner 7 --socket-group root --buffer 4096 --stamp --sync interval=0.5 \
-             --drain-timeout 3 --check",
+             --linger 250 --drain-timeout 3 --check",
         )
         .unwrap();
         let joined = config(
             "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
              --max-connections=7 --socket-mode=600 --socket-owner=7 --socket-group=0 --buffer=4096 --stamp --sync=interval=0.5 \
-             --drain-timeout=3 --check",
+             --linger=250 --drain-timeout=3 --check",
         )
         .unwrap();
         assert_eq!(spaced, joined);
@@ -359,6 +383,8 @@ mod tests {
         assert_eq!(spaced.bind.mode, Some(0o600));
         assert_eq!(spaced.bind.owner, Some(7));
         assert_eq!(spaced.bind.group, Some(0));
+        let wait = Duration::from_micros(250);
+        assert_eq!(spaced.linger, LingerPolicy::Fixed(wait));
         assert_eq!(spaced.bind.buffer, BufferSize::Bytes(4096));
         let half_a_second = Duration::from_millis(500);
         assert_eq!(spaced.sync_policy, SyncPolicy::Interval(half_a_second));
@@ -406,6 +432,8 @@ mod tests {
                 "--sync always",
                 "none of never, exit, interval=SECONDS, batch",
             ),
+            ("--linger soon", "and not auto"),
+            ("--linger 1000001", "from 0 to 1000000"),
             ("--sync interval=soon", "number of seconds"),
             ("--drain-timeout -1", "number of seconds"),
             ("--drain-timeout inf", "number of seconds"),

@@ -48,6 +48,7 @@ fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
         connections_max: config.raise_connections_max()?,
         stamping: config.stamping,
         drain_time_max: config.drain_time_max,
+        linger: config.linger,
         sync_policy: config.sync_policy,
         rotation: config.rotation,
     };

@@ -3,11 +3,13 @@
 //! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
 //! has completed. Nothing here knows a transport; see [`Source`].
 
+mod linger;
 mod outlet;
 mod paths;
 mod stop;
 mod table;
 
+pub use linger::{LINGER_MAX, LingerPolicy};
 pub use outlet::OutputCounters;
 
 use crate::counters::Counters;
@@ -18,6 +20,7 @@ use crate::sys::{self, Signals};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
+use linger::{Linger, Round};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -53,6 +56,8 @@ pub struct Settings {
     pub stamping: bool,
     /// How long a stop may take.
     pub drain_time_max: Duration,
+    /// How long to wait between rounds, so that one serves many records.
+    pub linger: LingerPolicy,
     /// When the output is synced.
     pub sync_policy: SyncPolicy,
     /// When the output file is full, if ever.
@@ -97,6 +102,11 @@ pub struct Reactor {
     scratch: Box<[u8]>,
     accepted: Vec<Source>,
     outlet: Outlet,
+    linger: Linger,
+    /// How long to wait before the next round.
+    wait: Duration,
+    /// How full the fullest kernel buffer of this round was.
+    fullness: f64,
     /// When a parked listener tries again.
     accept_retry: Option<Instant>,
     stop: Stop,
@@ -158,6 +168,9 @@ impl Reactor {
             settings,
             scratch: vec![0; SCRATCH_BYTES].into(),
             accepted: Vec::new(),
+            linger: Linger::new(settings.linger),
+            wait: Duration::ZERO,
+            fullness: 0.0,
             accept_retry: None,
             stop: Stop::No,
         })
@@ -178,7 +191,9 @@ impl Reactor {
         while !self.is_done() {
             self.wait()?;
             self.dispatch()?;
+            let records = self.outlet.records();
             self.flush()?;
+            self.see_to_linger(records);
         }
         Ok(())
     }
@@ -195,11 +210,25 @@ impl Reactor {
             return sys::wait_for_inputs_or_output(&inputs, self.outlet.readiness(), timeout)
                 .map_err(|e| Error::new("wait for", "the output", e));
         }
+        if !self.wait.is_zero() {
+            // Beside the poll: that knows only milliseconds, and would end at the next record.
+            std::thread::sleep(std::mem::take(&mut self.wait));
+        }
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() != ErrorKind::Interrupted => {
                 Err(Error::new("wait for", "events", e))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Settles how long to wait before the next round, after one that has brought so many records.
+    fn see_to_linger(&mut self, records: u64) {
+        let fullness = std::mem::take(&mut self.fullness);
+        let is_calm = self.outlet.is_open() && self.stop == Stop::No && !self.table.has_ready();
+        if is_calm && records > 0 {
+            let round = Round { records, fullness };
+            self.wait = self.linger.after(round, sys::monotonic_ns());
         }
     }
 
@@ -281,6 +310,7 @@ impl Reactor {
             accepted: &mut self.accepted,
             room,
             record_bytes_max: self.settings.bind.record_bytes_max,
+            fullness: &mut self.fullness,
             to_the_end: entry.hung_up || stopping,
             stopping,
         };

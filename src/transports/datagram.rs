@@ -1,6 +1,7 @@
 //! The datagram shape: each message is whole, and holds whole records.
 
 use super::Transport;
+use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use crate::framing;
 use crate::sys::{self, DatagramRing};
@@ -20,14 +21,21 @@ pub struct DatagramSource {
     socket: Socket,
     ring: DatagramRing,
     transport: Transport,
+    capacity: Capacity,
     /// Nothing more is let in; what is queued is read, and that is the end.
     is_retired: bool,
 }
 
 impl DatagramSource {
     pub(super) fn new(socket: Socket, transport: Transport) -> Self {
+        let capacity = match transport {
+            Transport::Unixgram => Capacity::of_datagram_queue(),
+            // In the kernel's count, which is twice what was asked for.
+            _ => Capacity::of_receive_buffer(socket.recv_buffer_size().unwrap_or(0)),
+        };
         Self {
             socket,
+            capacity,
             ring: DatagramRing::new(),
             transport,
             is_retired: false,
@@ -35,7 +43,12 @@ impl DatagramSource {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        match self.receive(cx) {
+        let before = cx.recorder.lines.records();
+        let bytes_before = cx.recorder.lines.bytes.len();
+        let turn = self.receive(cx);
+        let bytes = cx.recorder.lines.bytes.len() - bytes_before;
+        cx.note_fullness(self.capacity, bytes, before);
+        match turn {
             Turn::Drained if self.is_retired => Turn::Closed,
             turn => turn,
         }

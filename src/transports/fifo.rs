@@ -1,6 +1,7 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
 use super::bound_path::{self, BoundPath, Identity};
+use super::fullness::{self, Capacity};
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
@@ -59,10 +60,10 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         return Err(not_a_fifo());
     }
     hand_over(&reader, is_new, options)?;
-    set_pipe_size(&reader, options.buffer);
+    let size = set_pipe_size(&reader, options.buffer).unwrap_or(fullness::PIPE_SIZE);
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
-        stream: StreamSource::new(reader, options.record_bytes_max),
+        stream: StreamSource::new(reader, options.record_bytes_max, Capacity::of_pipe(size)),
         place: Some(Place {
             target,
             identity: Identity::of(&metadata),
@@ -128,22 +129,28 @@ fn is_fifo(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.file_type().is_fifo())
 }
 
-/// Sets the pipe's capacity; what cannot be had is said and done without.
-fn set_pipe_size(reader: &File, buffer: BufferSize) {
+/// Sets the pipe's capacity and returns it; what cannot be had is said and done without.
+fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
     let bytes = match buffer {
-        BufferSize::Default => return,
+        BufferSize::Default => return None,
         BufferSize::Bytes(bytes) => bytes,
         BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
             Ok(Ok(bytes)) => bytes,
-            _ => return,
+            _ => return None,
         },
     };
     match sys::set_pipe_size(reader.as_fd(), bytes) {
-        Ok(got) => info!("fifo: pipe of {got} bytes (asked for {bytes})"),
-        Err(e) => warn!(
-            "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
-             choose a smaller --buffer or raise fs.pipe-max-size"
-        ),
+        Ok(got) => {
+            info!("fifo: pipe of {got} bytes (asked for {bytes})");
+            Some(got)
+        }
+        Err(e) => {
+            warn!(
+                "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
+                 choose a smaller --buffer or raise fs.pipe-max-size"
+            );
+            None
+        }
     }
 }
 
@@ -152,7 +159,11 @@ impl FifoSource {
     /// has no end; if it has one, it is read on.
     pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(reader, record_bytes_max),
+            stream: StreamSource::new(
+                reader,
+                record_bytes_max,
+                Capacity::of_pipe(fullness::PIPE_SIZE),
+            ),
             place: None,
             may_have_unseen_end: true,
             is_retired: false,

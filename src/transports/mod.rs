@@ -8,6 +8,7 @@ mod bound_path;
 mod datagram;
 mod endpoint;
 mod fifo;
+mod fullness;
 mod inherited;
 mod listener;
 mod reason;

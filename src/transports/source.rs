@@ -2,6 +2,7 @@
 
 use super::datagram::DatagramSource;
 use super::fifo::FifoSource;
+use super::fullness::Capacity;
 use super::listener::Listener;
 use super::stream::Connection;
 use crate::record::Recorder;
@@ -52,10 +53,22 @@ pub struct TurnContext<'a> {
     pub room: usize,
     /// Longest record, in bytes without the newline.
     pub record_bytes_max: usize,
+    /// How full the fullest kernel buffer of this round was that has been read, from 0 to 1.
+    pub fullness: &'a mut f64,
     /// Whether to read until the kernel says that there is nothing more, and not only until it seems so.
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
     pub stopping: bool,
+}
+
+impl TurnContext<'_> {
+    /// Notes how full a kernel buffer was from which so much has been read since the turn began, when there
+    /// were `records_before`.
+    pub(super) fn note_fullness(&mut self, capacity: Capacity, bytes: usize, records_before: u64) {
+        let records = self.recorder.lines.records() - records_before;
+        let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
+        *self.fullness = self.fullness.max(share);
+    }
 }
 
 /// What a token stands for.

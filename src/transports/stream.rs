@@ -1,6 +1,7 @@
 //! The stream shape: bytes without boundaries, which newlines cut into records.
 
 use super::Transport;
+use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
@@ -20,12 +21,14 @@ const READ_COST: usize = 4096;
 pub(super) struct StreamSource<R> {
     reader: R,
     framer: LineFramer,
+    capacity: Capacity,
 }
 
 impl<R: Read> StreamSource<R> {
-    pub(super) fn new(reader: R, record_bytes_max: usize) -> Self {
+    pub(super) fn new(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
         Self {
             reader,
+            capacity,
             framer: LineFramer::new(record_bytes_max),
         }
     }
@@ -36,11 +39,20 @@ impl<R: Read> StreamSource<R> {
     /// With `to_the_end`, it reads until the kernel says that there is nothing more. Otherwise a short
     /// read is taken as saying so.
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
+        let records_before = cx.recorder.lines.records();
+        let mut taken = 0;
+        let turn = self.read(cx, to_the_end, &mut taken);
+        cx.note_fullness(self.capacity, taken, records_before);
+        turn
+    }
+
+    fn read(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool, taken: &mut usize) -> Turn {
         let mut budget = TURN_BYTES_MAX;
         while budget > 0 {
             match self.reader.read(cx.scratch) {
                 Ok(0) => return self.close(cx),
                 Ok(bytes) => {
+                    *taken += bytes;
                     cx.recorder.arrived();
                     self.framer
                         .feed(&cx.scratch[..bytes], |frame| cx.recorder.frame(frame));
@@ -105,7 +117,11 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, transport: Transport, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(File::from(socket), record_bytes_max),
+            stream: StreamSource::new(
+                File::from(socket),
+                record_bytes_max,
+                Capacity::of_stream(transport),
+            ),
             transport,
         }
     }
@@ -165,7 +181,7 @@ mod tests {
         let script = answers
             .into_iter()
             .map(|r| r.map(|s| s.as_bytes().to_vec()));
-        let mut stream = StreamSource::new(Script(script.collect()), 1024);
+        let mut stream = StreamSource::new(Script(script.collect()), 1024, Capacity::of_pipe(1024));
         let mut batch = Batch::default();
         let poll = Poll::new().unwrap();
         let mut cx = TurnContext {
@@ -182,6 +198,7 @@ mod tests {
             accepted: &mut Vec::new(),
             room: 0,
             record_bytes_max: 1024,
+            fullness: &mut 0.0,
             to_the_end: false,
             stopping: false,
         };

@@ -1,0 +1,90 @@
+//! How full a kernel buffer was that has just been emptied: what the wait between rounds is measured by.
+//!
+//! Estimates, made so as to rather say too much: each record is taken for a write of its own.
+
+use super::Transport;
+use std::fs;
+
+/// What the kernel charges a Unix socket's sender for a write beyond its bytes: two structures, and the
+/// rounding of their allocation (`alloc_skb_with_frags`; 167 writes of 197 bytes fit into 212,992).
+const UNIX_WRITE_COST: usize = 1078;
+
+/// What a Unix stream's sender may have on its way (SO_SNDBUF, from `net.core.wmem_default`).
+const UNIX_SEND_BUFFER: usize = 212_992;
+
+/// What a TCP connection takes in at least before its sender waits: both buffers grow far beyond.
+const TCP_BUFFERS: usize = 1 << 20;
+
+/// What the kernel charges a UDP socket's receive buffer for a datagram beyond its bytes.
+const UDP_DATAGRAM_COST: usize = 1078;
+
+/// What a pipe holds unless told otherwise (`man 7 pipe`).
+pub(super) const PIPE_SIZE: usize = 65_536;
+
+/// `net.unix.max_dgram_qlen` where it cannot be read.
+const QUEUE_LENGTH: usize = 10;
+
+/// How much a socket or pipe can hold, in what its transport counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// What each byte, and each record, takes of it.
+    byte: usize,
+    record: usize,
+    fits: usize,
+}
+
+impl Capacity {
+    pub(super) fn of_stream(transport: Transport) -> Self {
+        match transport {
+            Transport::Unixsock => Self::new(1, UNIX_WRITE_COST, UNIX_SEND_BUFFER),
+            _ => Self::new(1, 0, TCP_BUFFERS),
+        }
+    }
+
+    pub(super) fn of_pipe(bytes: usize) -> Self {
+        Self::new(1, 0, bytes)
+    }
+
+    /// A Unix datagram socket takes one more than its queue's length says (`unix_recvq_full`).
+    pub(super) fn of_datagram_queue() -> Self {
+        let length = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen");
+        let length = length.ok().and_then(|text| text.trim().parse().ok());
+        Self::new(0, 1, length.unwrap_or(QUEUE_LENGTH) + 1)
+    }
+
+    pub(super) fn of_receive_buffer(bytes: usize) -> Self {
+        Self::new(1, UDP_DATAGRAM_COST, bytes)
+    }
+
+    fn new(byte: usize, record: usize, fits: usize) -> Self {
+        Self {
+            byte,
+            record,
+            fits: fits.max(1),
+        }
+    }
+
+    /// The share of it, from 0, that was taken by what has been read.
+    #[allow(clippy::cast_precision_loss)] // an estimate
+    pub(super) fn share(&self, bytes: usize, records: usize) -> f64 {
+        let taken = bytes * self.byte + records * self.record;
+        taken as f64 / self.fits as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_to_fit_is_about_full() {
+        for (capacity, records) in [
+            (Capacity::of_stream(Transport::Unixsock), 167),
+            (Capacity::of_pipe(PIPE_SIZE), 320),
+            (Capacity::of_pipe(1 << 20), 5120),
+        ] {
+            let share = capacity.share(records * 197, records);
+            assert!((0.95..1.05).contains(&share), "{capacity:?}: {share}");
+        }
+    }
+}
