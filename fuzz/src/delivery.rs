@@ -1,0 +1,68 @@
+//! How a fuzzer's bytes tell what is sent, and how it arrives.
+
+use log_aggregator::framing::{self, Frame, LineFramer};
+
+/// A source's whole input, and how it is cut on its way.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    pub is_datagram: bool,
+    pub is_stamping: bool,
+    /// How much of what comes out the output takes: 256ths, less one.
+    pub taken: usize,
+    /// Longest line.
+    pub max: usize,
+    /// How many bytes a datagram had beyond those that were received.
+    pub cut: usize,
+    /// Sizes of the chunks in which a stream arrives, over and over.
+    chunks: Vec<usize>,
+    pub input: &'a [u8],
+}
+
+impl<'a> Delivery<'a> {
+    /// Five bytes for what is fixed, the last of which counts the chunk sizes that follow; the rest is
+    /// the input.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (&[flags, taken, max, cut, count], rest) = bytes.split_first_chunk()?;
+        let (chunks, input) = rest.split_at_checked(usize::from(count % 16))?;
+        Some(Self {
+            is_datagram: flags & 1 != 0,
+            is_stamping: flags & 2 != 0,
+            taken: taken.into(),
+            max: size(max),
+            cut: size(cut),
+            chunks: chunks.iter().copied().map(size).collect(),
+            input,
+        })
+    }
+
+    /// Has it cut into lines by the code under test.
+    pub fn arrive(&self, mut emit: impl FnMut(Frame<'_>)) {
+        if self.is_datagram {
+            return framing::datagram(self.input, self.cut, self.max, emit);
+        }
+        let mut framer = LineFramer::new(self.max);
+        let mut rest = self.input;
+        // A chunk may be empty, but not all of them.
+        let is_empty = self.chunks.iter().all(|&bytes| bytes == 0);
+        let whole = [self.input.len()];
+        let sizes = if is_empty { &whole } else { &self.chunks[..] };
+        for bytes in sizes.iter().cycle() {
+            let (chunk, after) = rest.split_at(rest.len().min(*bytes));
+            framer.feed(chunk, &mut emit);
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        framer.finish(&mut emit);
+        framer.finish(|frame| panic!("a frame after the end: {frame:?}"));
+    }
+}
+
+/// Every small size, and some large ones.
+fn size(byte: u8) -> usize {
+    match byte {
+        0..=127 => byte.into(),
+        _ => 1 << (byte % 16),
+    }
+}
