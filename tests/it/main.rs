@@ -7,6 +7,7 @@ mod commands;
 mod delivery;
 mod faults;
 mod fifo;
+mod generators;
 mod harness;
 mod inherited;
 mod launch;
