@@ -12,6 +12,7 @@ mod harness;
 mod inherited;
 mod launch;
 mod limits;
+mod memcheck;
 mod output;
 mod ownership;
 mod paths;
