@@ -107,7 +107,7 @@ impl Random {
 
 /// Input that is often nearly right.
 fn input(random: &mut Random) -> Vec<u8> {
-    let pieces: [&[u8]; 24] = [
+    let pieces: [&[u8]; 25] = [
         b"\n",
         b"\n",
         b"\n",
@@ -120,6 +120,7 @@ fn input(random: &mut Random) -> Vec<u8> {
         b"{\"_a\":[1,{}]}",
         b"{\"b\":\"\\ud83d\\ude00\"}",
         b"{\"b\":\"\\ud800\"}",
+        b"{\"b\":1e999}",
         b"{",
         b"}",
         b"\"",

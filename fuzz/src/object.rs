@@ -11,10 +11,12 @@ pub fn object(line: &[u8]) {
         return;
     }
     let got = object::parse(line);
-    assert_eq!(got, expected(line), "{:?}", String::from_utf8_lossy(line));
+    let got = got.map(|text| std::str::from_utf8(text).expect("an object is UTF-8"));
+    assert_eq!(got, expected(line), "{:?}", line.escape_ascii());
+    assert_eq!(object::object_length(line), expected_length(line));
     let Some(text) = got else { return };
     let mut out = Vec::new();
-    let has_member = object::append_open(&mut out, text);
+    let has_member = object::append_open(&mut out, text.as_bytes());
     out.push(b'}');
     let renamed = String::from_utf8(out).expect("an object is UTF-8");
     let members = members(text);
@@ -22,19 +24,30 @@ pub fn object(line: &[u8]) {
     if members.iter().all(|(key, _)| !key.starts_with('_')) {
         assert_eq!(renamed, text);
     }
-    assert_eq!(
-        self::members(&renamed),
-        with_renamed_keys(members),
-        "{text}"
-    );
+    assert_eq!(self::members(&renamed), with_renamed_keys(members), "{text}");
 }
 
 /// The object that `line` is, without the blanks around it.
 pub fn expected(line: &[u8]) -> Option<&str> {
+    if line.contains(&b'\n') {
+        return None;
+    }
     match serde_json::from_slice(line) {
         Ok(Value::Object(_)) => std::str::from_utf8(line)
             .ok()
-            .map(|text| text.trim_matches([' ', '\t', '\r', '\n'])),
+            .map(|text| text.trim_matches([' ', '\t', '\r'])),
+        _ => None,
+    }
+}
+
+/// The length of the object that `bytes` begin with, whatever comes behind it.
+fn expected_length(bytes: &[u8]) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter();
+    match values.next() {
+        Some(Ok(Value::Object(_))) if bytes[0] == b'{' => {
+            let length = values.byte_offset();
+            (!bytes[..length].contains(&b'\n')).then_some(length)
+        }
         _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! What the compiler cannot check in `src/sys/`: memory that the kernel fills.
 
-use crate::harness::{Folder, Setup, TRANSPORTS, has_program, sent_by, skip, spawn_producer};
+use crate::harness::{
+    Folder, Setup, TRANSPORTS, has_program, sent_by, skip, spawn_producer, wait_for,
+};
 
 /// valgrind knows what each system call reads and writes. Its exit status takes the place of ours if
 /// that was out of bounds, uninitialised, or lost.
@@ -48,6 +50,8 @@ fn valgrind_finds_nothing_under_a_load_on_all_five() {
     };
     load("100", "3000");
     daemon.signal("HUP");
+    std::fs::remove_file(folder.path("fifo")).unwrap();
+    wait_for("a new FIFO", || folder.path("fifo").exists());
     load("3000", "100");
     daemon.signal("TERM");
     let stopped = daemon.wait_unchecked();
