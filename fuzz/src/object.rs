@@ -24,7 +24,11 @@ pub fn object(line: &[u8]) {
     if members.iter().all(|(key, _)| !key.starts_with('_')) {
         assert_eq!(renamed, text);
     }
-    assert_eq!(self::members(&renamed), with_renamed_keys(members), "{text}");
+    assert_eq!(
+        self::members(&renamed),
+        with_renamed_keys(members),
+        "{text}"
+    );
 }
 
 /// The object that `line` is, without the blanks around it.
