@@ -85,6 +85,7 @@ impl Lines<'_> {
 
 /// A batch gives memory back when it is empty and holds more than this.
 const KEPT_BYTES: usize = 2 << 20;
+const KEPT_ENTRIES: usize = 16 << 10;
 
 impl Batch {
     /// Where to append lines of this endpoint.
@@ -167,6 +168,8 @@ impl Batch {
     fn forget_taken(&mut self) {
         self.runs.clear();
         self.wrapped.clear();
+        self.runs.shrink_to(KEPT_ENTRIES);
+        self.wrapped.shrink_to(KEPT_ENTRIES);
         self.bytes.drain(..self.taken);
         self.bytes.shrink_to(KEPT_BYTES);
         self.taken = 0;

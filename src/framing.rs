@@ -225,6 +225,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_comes_byte_by_byte_is_moved_a_few_times_and_not_each_time() {
+        const MAX: usize = 1 << 20;
+        let mut framer = LineFramer::new(MAX);
+        let mut moves = 0;
+        for _ in 0..2 * MAX {
+            let before = framer.partial.capacity();
+            framer.feed(b"x", |_| panic!("no line has ended"));
+            moves += u32::from(framer.partial.capacity() != before);
+        }
+        assert!(moves <= MAX.ilog2() + 2, "{moves}");
+    }
+
+    #[test]
     fn a_tail_without_newline_is_unterminated() {
         check(b"a\nbc", &["a", "!bc"]);
     }

@@ -162,6 +162,14 @@ fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
 }
 
+/// Tells whether a frame is one that no record is made of.
+pub fn is_skipped(frame: Frame<'_>) -> bool {
+    match frame {
+        Frame::Line(line) | Frame::Unterminated(line) => is_blank(line),
+        Frame::Oversize { .. } => false,
+    }
+}
+
 /// A blank line holds nothing but spaces and tabs (POSIX.1-2017, 3.75).
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t'))

@@ -383,7 +383,7 @@ impl Reactor {
     fn end(mut self, result: Result<(), Error>) -> Outcome {
         let may_sync = self.stop != Stop::Now; // at once means at once
         let intakes = &mut self.intakes;
-        let (left, sync_failure) = self.outlet.end(may_sync, |intake, tally| {
+        let (mut left, sync_failure) = self.outlet.end(may_sync, |intake, tally| {
             intakes[intake].counters.written += tally;
         });
         let mut error = result.err().or(sync_failure);
@@ -392,6 +392,9 @@ impl Reactor {
             (None, Stop::Undrained | Stop::Now) => Exit::Undrained,
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
+        for entry in self.table.iter() {
+            left += entry.source.records_held(self.settings.record_bytes_max);
+        }
         if left > 0 {
             let records = if left == 1 { "record" } else { "records" };
             let lost = format!("{left} {records} could not be written");

@@ -4,11 +4,13 @@ use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use crate::framing;
-use crate::sys::{self, DatagramRing};
+use crate::record;
+use crate::sys::{self, DatagramRing, Stamp};
 use log::debug;
 use socket2::{SockRef, Socket};
 use std::io::ErrorKind;
 use std::net::Shutdown;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// What a datagram costs beyond its bytes, and an error, in bytes of the budget, so that empty ones
@@ -20,6 +22,11 @@ const DATAGRAM_COST: usize = 256;
 pub struct DatagramSource {
     socket: Socket,
     ring: DatagramRing,
+    /// Which of those in the ring are still to be recorded: a few large ones can make more records than
+    /// one turn may.
+    held: Range<usize>,
+    /// When those in the ring arrived.
+    stamp: Option<Stamp>,
     transport: Transport,
     capacity: Capacity,
     /// Nothing more is let in; what is queued is read, and that is the end.
@@ -37,6 +44,8 @@ impl DatagramSource {
             socket,
             capacity,
             ring: DatagramRing::new(),
+            held: 0..0,
+            stamp: None,
             transport,
             is_retired: false,
         }
@@ -56,15 +65,28 @@ impl DatagramSource {
 
     fn receive(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
-        while budget > 0 {
+        // Of this turn, not of an earlier one: the event for what has come since may be the one that
+        // has brought us here.
+        let mut is_drained = false;
+        cx.recorder.stamp = self.stamp;
+        loop {
+            if self.held.is_empty() && is_drained && !cx.to_the_end {
+                return Turn::Drained;
+            }
+            if budget == 0 {
+                return Turn::Unfinished;
+            }
+            if let Some(index) = self.held.next() {
+                budget = budget.saturating_sub(self.record(index, cx));
+                continue;
+            }
             match self.ring.receive(self.socket.as_fd()) {
                 Ok(count) => {
-                    let cost = self.record(count, cx);
+                    cx.recorder.arrived();
+                    self.stamp = cx.recorder.stamp;
+                    self.held = 0..count;
                     // `receive` goes on until it would block or is full.
-                    if count < DatagramRing::CAPACITY && !cx.to_the_end {
-                        return Turn::Drained;
-                    }
-                    budget = budget.saturating_sub(cost);
+                    is_drained = count < DatagramRing::CAPACITY;
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -75,21 +97,28 @@ impl DatagramSource {
                 }
             }
         }
-        Turn::Unfinished
     }
 
-    /// Records the lines of the first `count` datagrams in the ring; returns what they cost.
-    fn record(&self, count: usize, cx: &mut TurnContext<'_>) -> usize {
-        cx.recorder.arrived();
-        let mut cost = 0;
-        for index in 0..count {
+    /// Records the lines of a datagram in the ring; returns what it cost.
+    fn record(&self, index: usize, cx: &mut TurnContext<'_>) -> usize {
+        let (bytes, cut) = self.ring.datagram(index);
+        let made_before = cx.made();
+        framing::datagram(bytes, cut, cx.record_bytes_max, |frame| {
+            cx.recorder.frame(frame);
+        });
+        bytes.len().max(cx.made() - made_before) + DATAGRAM_COST
+    }
+
+    /// How many records the datagrams hold that were received and not recorded.
+    pub(super) fn records_held(&self, record_bytes_max: usize) -> usize {
+        let mut records = 0;
+        for index in self.held.clone() {
             let (bytes, cut) = self.ring.datagram(index);
-            framing::datagram(bytes, cut, cx.record_bytes_max, |frame| {
-                cx.recorder.frame(frame);
+            framing::datagram(bytes, cut, record_bytes_max, |frame| {
+                records += usize::from(!record::is_skipped(frame));
             });
-            cost += bytes.len() + DATAGRAM_COST;
         }
-        cost
+        records
     }
 
     /// Makes sends fail with EPIPE from now on, on a Unix socket; what is queued can still be read

@@ -11,7 +11,8 @@ use mio::{Interest, Registry, Token};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// Bytes that one source may read in a turn, so that a fast producer does not starve the others.
+/// Bytes that one source may read in a turn, or make of what it reads where that is more: so a fast
+/// producer does not starve the others, nor does one whose every byte becomes a record fill the memory.
 pub(super) const TURN_BYTES_MAX: usize = 256 << 10;
 
 /// How one source's turn ended.
@@ -68,6 +69,11 @@ impl TurnContext<'_> {
         let records = self.recorder.lines.records() - records_before;
         let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
         *self.fullness = self.fullness.max(share);
+    }
+
+    /// How many bytes of records wait to be written.
+    pub(super) fn made(&self) -> usize {
+        self.recorder.lines.bytes.len()
     }
 }
 
@@ -131,6 +137,14 @@ impl Source {
             Self::Connection(connection) => connection.finish(recorder),
             Self::Fifo(fifo) => fifo.finish(recorder),
             Self::Listener(_) | Self::Datagrams(_) => {}
+        }
+    }
+
+    /// How many records it has taken from the kernel and not recorded yet, beyond an unfinished line.
+    pub fn records_held(&self, record_bytes_max: usize) -> usize {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.records_held(record_bytes_max),
+            Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => 0,
         }
     }
 

@@ -53,6 +53,7 @@ impl<R: Read> StreamSource<R> {
                 Ok(0) => return self.close(cx),
                 Ok(bytes) => {
                     *taken += bytes;
+                    let made_before = cx.made();
                     cx.recorder.arrived();
                     self.framer
                         .feed(&cx.scratch[..bytes], |frame| cx.recorder.frame(frame));
@@ -63,7 +64,8 @@ impl<R: Read> StreamSource<R> {
                     if bytes < cx.scratch.len() && !to_the_end {
                         return Turn::Drained;
                     }
-                    budget = budget.saturating_sub(bytes.max(READ_COST));
+                    let made = cx.made() - made_before;
+                    budget = budget.saturating_sub(bytes.max(made).max(READ_COST));
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -1,8 +1,7 @@
 //! An output that refuses bytes: nothing is lost, nothing is torn, and nothing spins.
 
 use crate::harness::{
-    Daemon, Folder, Setup, TRANSPORTS, has_program, run, sent_by, sequences, skip, spawn_producer,
-    wait_for,
+    Folder, Setup, TRANSPORTS, has_program, run, sent_by, sequences, skip, spawn_producer, wait_for,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +10,6 @@ use std::time::Duration;
 
 const REFUSED: &str = "No space left on device";
 const RESUMED: &str = "the output takes records again";
-
-/// Processor time that a process has used, in nanoseconds.
-fn cpu_ns(daemon: &Daemon) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/schedstat", daemon.pid)).unwrap();
-    text.split_whitespace().next().unwrap().parse().unwrap()
-}
 
 /// A small file system of its own, unmounted when dropped.
 struct SmallDisk(PathBuf);
@@ -59,10 +52,10 @@ fn a_full_disk_holds_everybody_up_and_loses_nothing() {
         .map(|transport| spawn_producer(daemon.endpoint(transport), ["--rate=0", "--count=4000"]))
         .collect();
     wait_for("the full disk", || daemon.stderr().contains(REFUSED));
-    let (lines, cpu) = (daemon.lines_written(), cpu_ns(&daemon));
+    let (lines, cpu) = (daemon.lines_written(), daemon.cpu_ns());
     std::thread::sleep(Duration::from_secs(1)); // in which it must neither write nor spin
     assert_eq!(daemon.lines_written(), lines);
-    let spent = cpu_ns(&daemon) - cpu;
+    let spent = daemon.cpu_ns() - cpu;
     assert!(
         spent < 20_000_000,
         "{spent} ns of processor time in a second of waiting"

@@ -191,8 +191,7 @@ fn the_pipe_is_as_large_as_asked_for() {
         let mut client = daemon.connect("fifo");
         client.send("{}\n");
         daemon.wait_for_lines(1);
-        daemon.signal("STOP");
-        wait_for("the stop", || daemon.status_line("State").starts_with('T'));
+        daemon.freeze();
         let mut writer = OpenOptions::new()
             .write(true)
             .custom_flags(libc_o_nonblock())
@@ -203,7 +202,7 @@ fn the_pipe_is_as_large_as_asked_for() {
         while let Ok(bytes) = writer.write(&block) {
             written += bytes;
         }
-        daemon.signal("CONT");
+        daemon.thaw();
         drop((writer, client));
         daemon.stop();
         written

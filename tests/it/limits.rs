@@ -1,13 +1,6 @@
 //! More clients than there is room for: nobody is turned away, and nothing spins.
 
-use crate::harness::{Client, Daemon, Folder, Setup, wait_for};
-use std::fs;
-
-/// Processor time that the daemon has used, in nanoseconds.
-fn cpu_ns(daemon: &Daemon) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/schedstat", daemon.pid)).unwrap();
-    text.split_whitespace().next().unwrap().parse().unwrap()
-}
+use crate::harness::{Client, Folder, Setup, wait_for};
 
 /// Connects 40 clients to a daemon with room for fewer, one record from each, and lets them go one
 /// after the other.
@@ -22,9 +15,9 @@ fn check(setup: Setup<'_>, transport: &str, room: std::ops::Range<usize>, reason
     wait_for("the first clients' records", || {
         room.contains(&daemon.lines_written())
     });
-    let before = cpu_ns(&daemon);
+    let before = daemon.cpu_ns();
     std::thread::sleep(std::time::Duration::from_millis(1500)); // in which it must not spin
-    let spent = cpu_ns(&daemon) - before;
+    let spent = daemon.cpu_ns() - before;
     assert!(
         spent < 50_000_000,
         "{spent} ns of processor time in 1.5 s of waiting"

@@ -13,6 +13,7 @@ mod inherited;
 mod launch;
 mod limits;
 mod memcheck;
+mod memory;
 mod output;
 mod ownership;
 mod paths;

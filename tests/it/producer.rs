@@ -124,7 +124,7 @@ fn waiting_for_a_daemon_does_not_disturb_the_balance_of_udp() {
     let daemon = Setup::new(&folder, &["udp"])
         .args(["--buffer", "8192"])
         .start();
-    daemon.signal("STOP");
+    daemon.freeze();
     let mut sent = 0;
     for _ in 0..5 {
         let args = [
@@ -137,7 +137,7 @@ fn waiting_for_a_daemon_does_not_disturb_the_balance_of_udp() {
         assert!(run(producer().args(args)).status.success());
         sent += 50;
     }
-    daemon.signal("CONT");
+    daemon.thaw();
     let stopped = daemon.stop();
     assert_eq!(
         stopped.count("records") + stopped.count("kernel_drops"),

@@ -86,8 +86,7 @@ fn what_is_queued_when_the_signal_comes_is_written() {
     for transport in TRANSPORTS {
         let folder = Folder::new();
         let daemon = Setup::new(&folder, &[transport]).start();
-        daemon.signal("STOP");
-        wait_for("the stop", || daemon.status_line("State").starts_with('T'));
+        daemon.freeze();
         let mut clients = Vec::new();
         for number in 0..10 {
             let mut client = daemon.connect(transport);
@@ -95,7 +94,7 @@ fn what_is_queued_when_the_signal_comes_is_written() {
             clients.push(client);
         }
         daemon.signal("TERM");
-        daemon.signal("CONT");
+        daemon.thaw();
         let stopped = daemon.wait();
         assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
         assert_eq!(stopped.lines.len(), 10, "{transport}");
@@ -126,11 +125,10 @@ fn signals_that_come_together_are_one_wish() {
         .wrapper(["env", "--default-signal=INT"])
         .start();
     daemon.connect("unixsock").send("{}\n");
-    daemon.signal("STOP");
-    wait_for("the stop", || daemon.status_line("State").starts_with('T'));
+    daemon.freeze();
     daemon.signal("INT");
     daemon.signal("TERM");
-    daemon.signal("CONT");
+    daemon.thaw();
     let stopped = daemon.wait();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
     assert_eq!(stopped.lines.len(), 1);

@@ -240,6 +240,28 @@ impl Daemon {
         line.split_once(':').unwrap().1.trim().to_owned()
     }
 
+    /// The most memory that it has had so far, in bytes.
+    pub fn memory_peak(&self) -> usize {
+        let kib = self.status_line("VmHWM");
+        kib.trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
+    /// Processor time that it has used, in nanoseconds. It stands still while the daemon sleeps.
+    pub fn cpu_ns(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.pid)).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Keeps it from running until [`thaw`](Self::thaw), so that what is sent meanwhile is queued.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        wait_for("the stop", || self.status_line("State").starts_with('T'));
+    }
+
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.errors).unwrap()
     }
@@ -298,7 +320,8 @@ impl Daemon {
         let summary: Value = serde_json::from_str(&rest)
             .unwrap_or_else(|e| panic!("{e} in summary {rest:?}; standard error:\n{stderr}"));
         assert_eq!(summary["summary"], true);
-        let lines = match self.output.metadata().unwrap().is_file() {
+        // Not read if it is a pipe, or has been removed.
+        let lines = match self.output.metadata().is_ok_and(|m| m.is_file()) {
             true => fs::read_to_string(&self.output)
                 .unwrap()
                 .lines()
