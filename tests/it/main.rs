@@ -5,6 +5,7 @@
 
 mod commands;
 mod delivery;
+mod fairness;
 mod faults;
 mod fifo;
 mod generators;

@@ -1,8 +1,10 @@
 //! Starts daemons and producers, and looks at what they wrote.
 
 mod client;
+mod tail;
 
 pub use client::Client;
+pub use tail::Tail;
 
 use serde_json::Value;
 use std::collections::HashMap;
