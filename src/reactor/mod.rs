@@ -315,7 +315,7 @@ impl Reactor {
             stopping,
         };
         let turn = if stopping && entry.is_inherited {
-            Turn::Drained // what is queued there is for our successor
+            entry.source.use_up(&mut cx) // what is still queued is for our successor
         } else {
             entry.source.turn(&mut cx)
         };
@@ -393,7 +393,9 @@ impl Reactor {
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
         for entry in self.table.iter() {
-            left += entry.source.records_held(self.settings.record_bytes_max);
+            left += entry
+                .source
+                .records_held(self.settings.bind.record_bytes_max);
         }
         if left > 0 {
             let records = if left == 1 { "record" } else { "records" };

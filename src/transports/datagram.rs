@@ -68,17 +68,13 @@ impl DatagramSource {
         // Of this turn, not of an earlier one: the event for what has come since may be the one that
         // has brought us here.
         let mut is_drained = false;
-        cx.recorder.stamp = self.stamp;
         loop {
+            self.record_held(cx, &mut budget);
             if self.held.is_empty() && is_drained && !cx.to_the_end {
                 return Turn::Drained;
             }
             if budget == 0 {
                 return Turn::Unfinished;
-            }
-            if let Some(index) = self.held.next() {
-                budget = budget.saturating_sub(self.record(index, cx));
-                continue;
             }
             match self.ring.receive(self.socket.as_fd()) {
                 Ok(count) => {
@@ -96,6 +92,26 @@ impl DatagramSource {
                     budget = budget.saturating_sub(DATAGRAM_COST);
                 }
             }
+        }
+    }
+
+    /// Records what it holds, within the budget, and receives nothing.
+    pub(super) fn use_up(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        self.record_held(cx, &mut { TURN_BYTES_MAX });
+        if self.held.is_empty() {
+            Turn::Drained
+        } else {
+            Turn::Unfinished
+        }
+    }
+
+    /// Records the datagrams in the ring, as many as the budget allows.
+    fn record_held(&mut self, cx: &mut TurnContext<'_>, budget: &mut usize) {
+        cx.recorder.stamp = self.stamp;
+        while *budget > 0
+            && let Some(index) = self.held.next()
+        {
+            *budget = budget.saturating_sub(self.record(index, cx));
         }
     }
 

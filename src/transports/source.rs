@@ -109,6 +109,14 @@ impl Source {
         }
     }
 
+    /// Goes on with what it has read already, and reads no more.
+    pub fn use_up(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.use_up(cx),
+            Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => Turn::Drained,
+        }
+    }
+
     /// Lets no more in, where the mechanism knows how to; what is queued can still be read.
     pub fn stop(&self) {
         match self {

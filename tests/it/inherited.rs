@@ -4,6 +4,7 @@
 use crate::harness::{Client, Daemon, Folder, Setup, TRANSPORTS, aggregator, one_line, run};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -223,4 +224,34 @@ fn descriptors_for_another_process_are_not_ours() {
         .env("LISTEN_FDS", "7"));
     assert_eq!(started.status.code(), Some(0));
     assert!(fs::read(folder.path("records")).is_err());
+}
+
+/// The output takes no more in the middle of what one call has brought.
+#[test]
+fn datagrams_that_were_read_before_a_stop_are_written_and_not_left_to_nobody() {
+    const LINES: usize = 32_000;
+    let folder = Folder::new();
+    let kept = Kept::open("unixgram", &folder.path("unixgram"));
+    let output = folder.path("output");
+    assert!(run(Command::new("mkfifo").arg(&output)).status.success());
+    let both = OpenOptions::new().read(true).write(true).open(&output);
+    let both = both.unwrap(); // for as long as the daemon needs to open it
+    let mut setup = Setup::new(&folder, &[]).wrapper(["sh", "-c", PASS]);
+    setup.stdin = kept.stdio();
+    let daemon = setup.output(&output).start();
+    let mut lines = BufReader::new(File::open(&output).unwrap()).lines();
+    drop(both);
+
+    daemon.freeze();
+    let mut client = daemon.connect("unixgram");
+    for _ in 0..3 {
+        client.send("x\n".repeat(LINES));
+    }
+    daemon.thaw();
+    lines.next().unwrap().unwrap(); // so it has read, and written what the pipe holds
+    daemon.signal("TERM");
+    assert_eq!(lines.map(Result::unwrap).count(), 3 * LINES - 1);
+    let stopped = daemon.wait_unchecked();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(stopped.count("records"), 3 * LINES as u64);
 }

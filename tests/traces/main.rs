@@ -1,7 +1,7 @@
 //! The bpftrace scripts against a live load. They count by process name, so this is a test program
 //! of its own: cargo runs it when the others have ended, and its tests run one after the other.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
