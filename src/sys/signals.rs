@@ -63,8 +63,9 @@ impl Signals {
     /// None that the kernel documents (`man 2 signalfd`).
     pub fn take(&mut self) -> io::Result<Option<Request>> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        match self.file.read(&mut info) {
-            Ok(_) => {
+        // It is whole or nothing, and an interrupted read is repeated.
+        match self.file.read_exact(&mut info) {
+            Ok(()) => {
                 // Its first field is the signal's number.
                 let number = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
                 Ok(Some(match number {

@@ -11,6 +11,7 @@ mod fifo;
 mod generators;
 mod harness;
 mod inherited;
+mod injections;
 mod launch;
 mod limits;
 mod memcheck;
