@@ -17,25 +17,28 @@ pub struct Rotation {
 
 /// Digits of a rotated name: nanoseconds since 1970, until the year 2286.
 const STAMP_DIGITS: usize = 19;
+const STAMP_MAX: u64 = 9_999_999_999_999_999_999;
 
 impl Rotation {
     /// Moves the file at `path` to `path.NANOSECONDS` and removes what is not kept.
     ///
     /// # Errors
-    /// What `man 2 rename` lists; a surplus file that cannot be removed is only said.
+    /// What `man 2 rename` and `man 3 readdir` list; a surplus file that cannot be removed is only said.
     pub fn rotate(&self, path: &Path, unix_ns: u64) -> io::Result<()> {
-        // After the clock was set back, a name may be taken.
-        let free = (unix_ns..)
-            .map(|ns| rotated(path, ns))
-            .find(|name| !name.exists());
-        fs::rename(path, free.unwrap_or_else(|| rotated(path, unix_ns)))?;
-        let (Some(keep), Some(name)) = (self.keep, path.file_name()) else {
-            return Ok(());
-        };
         let folder = crate::sys::folder_of(path);
-        let names = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.file_name()));
-        for old in surplus(name, names, keep) {
-            let old = folder.join(old);
+        let name = path.file_name().unwrap_or_default();
+        let mut stamps: Vec<u64> = fs::read_dir(folder)?
+            .filter_map(|entry| stamp(name, &entry.ok()?.file_name()))
+            .collect();
+        stamps.sort_unstable();
+        let stamp = next_stamp(&stamps, unix_ns);
+        fs::rename(path, rotated(path, stamp))?;
+        stamps.push(stamp);
+        let surplus = self
+            .keep
+            .map_or(0, |keep| stamps.len().saturating_sub(keep));
+        for &old in &stamps[..surplus] {
+            let old = rotated(path, old);
             if let Err(e) = fs::remove_file(&old) {
                 warn!("cannot remove {}: {e}; remove it by hand", old.display());
             }
@@ -44,27 +47,30 @@ impl Rotation {
     }
 }
 
+/// The time to name the next file by: after all that are there, whatever the clock says. One that was set
+/// back would make the newest file look like the oldest, which is the first to be removed.
+fn next_stamp(stamps: &[u64], unix_ns: u64) -> u64 {
+    stamps.last().map_or(unix_ns, |last| unix_ns.max(last + 1))
+}
+
 fn rotated(path: &Path, unix_ns: u64) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(format!(".{unix_ns:0STAMP_DIGITS$}"));
     name.into()
 }
 
-/// Of the names in a folder, those of rotated files of `name` beyond the newest `keep`.
-fn surplus(name: &OsStr, names: impl Iterator<Item = OsString>, keep: usize) -> Vec<OsString> {
-    let is_rotated = |candidate: &OsString| {
-        let rest = candidate
-            .as_encoded_bytes()
-            .strip_prefix(name.as_encoded_bytes());
-        rest.and_then(|rest| rest.strip_prefix(b"."))
-            .is_some_and(|stamp| {
-                stamp.len() == STAMP_DIGITS && stamp.iter().all(u8::is_ascii_digit)
-            })
-    };
-    let mut rotated: Vec<OsString> = names.filter(is_rotated).collect();
-    rotated.sort();
-    rotated.truncate(rotated.len().saturating_sub(keep));
-    rotated
+/// The time in the name of a rotated file of `name`; `None` if it is not the name of one.
+fn stamp(name: &OsStr, candidate: &OsStr) -> Option<u64> {
+    let rest = candidate
+        .as_encoded_bytes()
+        .strip_prefix(name.as_encoded_bytes())?;
+    let digits = rest.strip_prefix(b".")?;
+    if digits.len() != STAMP_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // The last one is nobody's: there is none after it.
+    let stamp = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (stamp < STAMP_MAX).then_some(stamp)
 }
 
 #[cfg(test)]
@@ -82,24 +88,50 @@ mod tests {
     }
 
     #[test]
-    fn only_rotated_files_of_this_output_are_surplus_and_the_oldest_first() {
-        let names = [
-            "out.0000000000000000003",
+    fn only_rotated_files_of_this_output_have_a_stamp() {
+        let stamp = |candidate| stamp(OsStr::new("out"), OsStr::new(candidate));
+        assert_eq!(stamp("out.0000000000000000003"), Some(3));
+        assert_eq!(stamp("out.9999999999999999998"), Some(STAMP_MAX - 1));
+        for candidate in [
             "out",
-            "out.0000000000000000001",
             "out.1",
             "out.000000000000000000x",
+            "out.+000000000000000001",
             "other.0000000000000000001",
-            "out.0000000000000000002",
             "out.0000000000000000001.gz",
-        ];
-        let surplus = |keep| surplus(OsStr::new("out"), names.iter().map(OsString::from), keep);
-        assert_eq!(
-            surplus(1),
-            ["out.0000000000000000001", "out.0000000000000000002"]
-        );
-        assert_eq!(surplus(3).len(), 0);
-        assert_eq!(surplus(9).len(), 0);
-        assert_eq!(surplus(0).len(), 3);
+            "out.9999999999999999999",
+        ] {
+            assert_eq!(stamp(candidate), None, "{candidate}");
+        }
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_the_newest_file_still_has_the_last_name() {
+        assert_eq!(next_stamp(&[], 5), 5);
+        assert_eq!(next_stamp(&[1, 4], 5), 5);
+        assert_eq!(next_stamp(&[1, 5], 5), 6);
+        assert_eq!(next_stamp(&[1, 100], 5), 101);
+    }
+
+    #[test]
+    fn the_oldest_beyond_those_to_be_kept_are_removed_and_nothing_else() {
+        for (keep, want) in [(Some(0), 0), (Some(2), 2), (Some(9), 4), (None, 4)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out");
+            fs::write(folder.path().join("out.keep"), "precious").unwrap();
+            let rotation = Rotation { bytes: 1, keep };
+            for unix_ns in [7, 6, 5, 4] {
+                fs::write(&path, unix_ns.to_string()).unwrap();
+                rotation.rotate(&path, unix_ns).unwrap();
+            }
+            for (number, text) in ["7", "6", "5", "4"].iter().enumerate() {
+                let file = rotated(&path, 7 + number as u64);
+                assert_eq!(file.exists(), number >= 4 - want, "{keep:?} {text}");
+                if file.exists() {
+                    assert_eq!(fs::read_to_string(file).unwrap(), *text);
+                }
+            }
+            assert!(folder.path().join("out.keep").exists());
+        }
     }
 }
