@@ -19,6 +19,7 @@ mod memory;
 mod output;
 mod ownership;
 mod paths;
+mod peers;
 mod producer;
 mod quiet;
 mod records;

@@ -264,6 +264,12 @@ impl Daemon {
         self.signal("CONT");
     }
 
+    /// Tells whether it has not ended yet.
+    pub fn is_running(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid));
+        status.is_ok_and(|status| !status.contains("State:\tZ"))
+    }
+
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.errors).unwrap()
     }
