@@ -198,6 +198,8 @@ impl FifoSource {
         };
         match place.reopen(cx) {
             Ok(reader) => self.stream.replace_reader(reader),
+            // It has just gone, and whoever watches it makes it anew and says so.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => {
                 let path = place.target.path.display();
                 warn!("fifo={path}: cannot open it anew: {e}");

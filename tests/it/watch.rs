@@ -281,3 +281,34 @@ fn a_change_of_permissions_is_not_a_loss() {
     let stopped = daemon.stop();
     assert_eq!(stopped.stderr, "");
 }
+
+/// The path goes between the end of the last writer and the opening of the FIFO for the next one.
+#[test]
+fn a_fifo_that_goes_while_it_is_opened_for_the_next_writer_is_said_once() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &["fifo"])
+        .wrapper(["strace", "-o", trace.to_str().unwrap()])
+        .wrapper(["-P", folder.path("fifo").to_str().unwrap()])
+        .wrapper(["-e", "inject=openat:delay_enter=300000"])
+        .start();
+    let mut client = daemon.connect("fifo");
+    client.send("{}\n");
+    daemon.wait_for_lines(1);
+    drop(client);
+    wait_for("the end of the writer", || {
+        let text = fs::read_to_string(&trace).unwrap();
+        text.lines()
+            .any(|line| line.starts_with("read(") && line.ends_with("= 0"))
+    });
+    fs::remove_file(folder.path("fifo")).unwrap();
+    said_anew(&daemon, 1);
+    daemon.connect("fifo").send("{\"late\":1}\n");
+    daemon.wait_for_lines(2);
+    assert_eq!(daemon.stop().stderr.lines().count(), 1);
+    let text = fs::read_to_string(&trace).unwrap();
+    assert!(text.contains("ENOENT"), "it was not gone: {text}");
+}
