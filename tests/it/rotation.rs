@@ -30,7 +30,7 @@ fn a_hundred_rotations_under_load_lose_and_tear_nothing() {
     let daemon = Setup::new(&folder, &["unixsock", "unixgram", "fifo"])
         .wrapper(["env", "--default-signal=HUP"])
         .start();
-    let producers: Vec<_> = ["unixsock", "unixgram", "fifo"]
+    let mut producers: Vec<_> = ["unixsock", "unixgram", "fifo"]
         .into_iter()
         .map(|transport| {
             spawn_producer(
@@ -41,15 +41,24 @@ fn a_hundred_rotations_under_load_lose_and_tear_nothing() {
         .collect();
     let mut files = Vec::new();
     for number in 0..100 {
+        // On a busy machine the load may end first.
+        let mut is_over = false;
         wait_for("records", || {
-            daemon.output.metadata().is_ok_and(|m| m.len() > 0)
+            is_over = producers
+                .iter_mut()
+                .all(|producer| producer.try_wait().unwrap().is_some());
+            is_over || daemon.output.metadata().is_ok_and(|m| m.len() > 0)
         });
+        if is_over {
+            break;
+        }
         let moved = folder.path(&format!("records.{number:03}"));
         fs::rename(&daemon.output, &moved).unwrap();
         files.push(moved);
         daemon.signal("HUP");
         wait_for("the new file", || daemon.output.exists());
     }
+    assert!(files.len() >= 20, "only {} rotations", files.len());
     let sent = sent_by(producers);
     let output = daemon.output.clone();
     daemon.signal("TERM");
