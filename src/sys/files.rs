@@ -62,6 +62,18 @@ pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens a write end of the FIFO that `reader` reads, without blocking: the very pipe, whatever its path
+/// names by now.
+///
+/// # Errors
+/// What `man 2 open` lists: EACCES where we may only read it.
+pub fn open_write_end_of(reader: BorrowedFd<'_>) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(format!("/proc/self/fd/{}", reader.as_raw_fd()))
+}
+
 /// Makes reads and writes on a FIFO's end that we opened wait again.
 ///
 /// # Errors
@@ -81,6 +93,16 @@ pub fn set_pipe_size(fifo: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     // SAFETY: F_SETPIPE_SZ takes an int (`man 2 fcntl`).
     let size = cvt(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) })?;
+    Ok(usize::try_from(size).unwrap_or(0))
+}
+
+/// The capacity of the pipe behind `fifo`, in bytes.
+///
+/// # Errors
+/// What `man 2 fcntl` lists.
+pub fn pipe_size(fifo: BorrowedFd<'_>) -> io::Result<usize> {
+    // SAFETY: F_GETPIPE_SZ takes no argument (`man 2 fcntl`).
+    let size = cvt(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_GETPIPE_SZ) })?;
     Ok(usize::try_from(size).unwrap_or(0))
 }
 

@@ -1,8 +1,8 @@
 //! The datagram shape: each message is whole, and holds whole records.
 
-use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
+use super::{Transport, udp};
 use crate::framing;
 use crate::record;
 use crate::sys::{self, DatagramRing, Stamp};
@@ -137,11 +137,13 @@ impl DatagramSource {
         records
     }
 
-    /// Makes sends fail with EPIPE from now on, on a Unix socket; what is queued can still be read
-    /// (`unix_dgram_sendmsg` in the kernel's net/unix). UDP knows no such thing.
+    /// Makes sends fail from now on; what is queued can still be read.
     pub(super) fn stop(&self) {
-        if self.transport == Transport::Unixgram {
-            // It cannot fail on an open socket.
+        if self.transport == Transport::Udp {
+            udp::refuse_more(&self.socket);
+        } else {
+            // EPIPE from now on (`unix_dgram_sendmsg` in the kernel's net/unix). It cannot fail on an open
+            // socket.
             let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
         }
     }

@@ -1,7 +1,8 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
 use super::bound_path::{self, BoundPath, Identity};
-use super::fullness::{self, Capacity};
+use super::fullness::Capacity;
+use super::plug::Plug;
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
@@ -18,6 +19,9 @@ use std::path::Path;
 /// Where the kernel says how large a pipe may be made.
 const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
 
+/// What the kernel gives a new pipe (`man 7 pipe`).
+const PIPE_USUAL_SIZE: usize = 64 << 10;
+
 /// A FIFO's read end, and the line that its writers have begun. They share one stream.
 #[derive(Debug)]
 pub struct FifoSource {
@@ -27,6 +31,8 @@ pub struct FifoSource {
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
+    /// Keeps writers out, from the stop on.
+    plug: Option<Plug>,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
 }
@@ -38,6 +44,9 @@ struct Place {
     target: Target,
     identity: Identity,
 }
+
+/// How often a stop tries to be quicker than the writers, in one turn.
+const PLUG_TRIES: usize = 16;
 
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
@@ -60,7 +69,7 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         return Err(not_a_fifo());
     }
     hand_over(&reader, is_new, options)?;
-    let size = set_pipe_size(&reader, options.buffer).unwrap_or(fullness::PIPE_SIZE);
+    let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
         stream: StreamSource::new(reader, options.record_bytes_max, Capacity::of_pipe(size)),
@@ -70,6 +79,7 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         }),
         may_have_unseen_end: true, // a daemon before us may have left something
         is_retired: false,
+        plug: None,
     };
     Ok((fifo, bound))
 }
@@ -132,7 +142,7 @@ fn is_fifo(file: &File) -> io::Result<bool> {
 /// Sets the pipe's capacity and returns it; what cannot be had is said and done without.
 fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
     let bytes = match buffer {
-        BufferSize::Default => return None,
+        BufferSize::Default => return undo_plug(reader),
         BufferSize::Bytes(bytes) => bytes,
         BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
             Ok(Ok(bytes)) => bytes,
@@ -154,23 +164,34 @@ fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
     }
 }
 
+/// Gives a pipe its usual size that a writer has kept since the stop of a daemon before us, and returns what
+/// it has then.
+fn undo_plug(reader: &File) -> Option<usize> {
+    let bytes = sys::pipe_size(reader.as_fd()).ok()?;
+    if bytes < PIPE_USUAL_SIZE {
+        // It works as well without: a user who has too many pipes gets only small ones.
+        return sys::set_pipe_size(reader.as_fd(), PIPE_USUAL_SIZE).ok();
+    }
+    Some(bytes)
+}
+
 impl FifoSource {
     /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
     /// has no end; if it has one, it is read on.
     pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(
-                reader,
-                record_bytes_max,
-                Capacity::of_pipe(fullness::PIPE_SIZE),
-            ),
+            stream: StreamSource::new(reader, record_bytes_max, Capacity::of_pipe(PIPE_USUAL_SIZE)),
             place: None,
             may_have_unseen_end: true,
             is_retired: false,
+            plug: None,
         }
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        if cx.stopping {
+            return self.last_turn(cx);
+        }
         let to_the_end = cx.to_the_end || self.may_have_unseen_end;
         match self.stream.turn(cx, to_the_end) {
             // Read to the end, and it is not there: a writer has it open, whose end will be reported.
@@ -178,7 +199,7 @@ impl FifoSource {
                 self.may_have_unseen_end = false;
                 Turn::Drained
             }
-            Turn::Closed if !cx.stopping && !self.is_retired => {
+            Turn::Closed if !self.is_retired => {
                 self.may_have_unseen_end = true;
                 self.reopen(cx);
                 // Not read again in this turn: without a writer, a read returns 0 at once.
@@ -186,6 +207,26 @@ impl FifoSource {
             }
             turn => turn,
         }
+    }
+
+    /// Reads the rest, and ends with a pipe that takes nothing more.
+    fn last_turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        if self.plug.is_none() {
+            match Plug::new(self.as_fd()) {
+                Ok(plug) => self.plug = Some(plug),
+                Err(e) => info!(
+                    "a FIFO cannot be opened for writing: {e}; what is written to it in the moment before \
+                     it is closed is lost"
+                ),
+            }
+        }
+        for _ in 0..PLUG_TRIES {
+            match (self.stream.turn(cx, true), &self.plug) {
+                (Turn::Drained, Some(plug)) if !plug.put(self.stream.reader()) => {}
+                (turn, _) => return turn,
+            }
+        }
+        Turn::Unfinished
     }
 
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.

@@ -18,9 +18,6 @@ const TCP_BUFFERS: usize = 1 << 20;
 /// What the kernel charges a UDP socket's receive buffer for a datagram beyond its bytes.
 const UDP_DATAGRAM_COST: usize = 1078;
 
-/// What a pipe holds unless told otherwise (`man 7 pipe`).
-pub(super) const PIPE_SIZE: usize = 65_536;
-
 /// `net.unix.max_dgram_qlen` where it cannot be read.
 const QUEUE_LENGTH: usize = 10;
 
@@ -80,7 +77,7 @@ mod tests {
     fn what_was_measured_to_fit_is_about_full() {
         for (capacity, records) in [
             (Capacity::of_stream(Transport::Unixsock), 167),
-            (Capacity::of_pipe(PIPE_SIZE), 320),
+            (Capacity::of_pipe(65_536), 320),
             (Capacity::of_pipe(1 << 20), 5120),
         ] {
             let share = capacity.share(records * 197, records);

@@ -1,8 +1,8 @@
 //! The stream shape: bytes without boundaries, which newlines cut into records.
 
-use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
+use super::{Transport, tcp};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
 use log::debug;
@@ -96,6 +96,11 @@ impl<R: Read> StreamSource<R> {
         self.framer.finish(|frame| recorder.frame(frame));
     }
 
+    /// For reads that are not input.
+    pub(super) fn reader(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     /// Goes on with another reader, where no line is begun.
     pub(super) fn replace_reader(&mut self, reader: R) {
         self.reader = reader;
@@ -129,7 +134,12 @@ impl Connection {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        self.stream.turn(cx, cx.to_the_end)
+        let turn = self.stream.turn(cx, cx.to_the_end);
+        if turn == Turn::Drained && cx.stopping && self.transport == Transport::Tcp {
+            tcp::refuse_more(&self.stream);
+            return self.stream.turn(cx, true);
+        }
+        turn
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
@@ -140,7 +150,8 @@ impl Connection {
     ///
     /// On a Unix socket they fail with EPIPE from now on, and what was sent can still be read
     /// (`unix_stream_sendmsg` looks at the receiver's shutdown under the lock under which it
-    /// queues). On TCP there is no such thing: what arrives after is acknowledged and lost.
+    /// queues). On TCP it would cost the peer what waits in its send buffer: its connection is read until
+    /// it is empty first, see [`tcp::refuse_more`].
     pub(super) fn stop(&self) {
         if self.transport == Transport::Unixsock {
             // It fails only when the peer is gone already.

@@ -67,6 +67,19 @@ fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
     Ok(socket.recv_buffer_size()? / 2)
 }
 
+/// Takes nothing more: datagrams that come are answered with an error from now on, as if nobody had the
+/// port, and what is queued can still be read.
+///
+/// UDP cannot be shut down for reading. But a socket that is connected gets what its peer sends and
+/// nothing else (`compute_score` in the kernel's net/ipv4/udp.c), and its own address is a peer that nobody
+/// else can be.
+pub(super) fn refuse_more(socket: &Socket) {
+    // What cannot be had is done without: datagrams are refused a moment later, by the close.
+    let _ = socket
+        .local_addr()
+        .and_then(|address| socket.connect(&address));
+}
+
 pub(super) fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     socket.connect(&address.into())?;

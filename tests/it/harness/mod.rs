@@ -50,6 +50,13 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "skipped: {reason}");
 }
 
+/// A number in the environment, where a test can be made longer by one.
+pub fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|e| panic!("{variable}={text}: {e}")))
+}
+
 pub fn has_program(name: &str) -> bool {
     let found = Command::new("sh")
         .args(["-c", "command -v \"$0\"", name])
@@ -320,7 +327,20 @@ impl Daemon {
 
     /// Waits until it has ended, whatever is in its output.
     #[track_caller]
-    pub fn wait_unchecked(mut self) -> Stopped {
+    pub fn wait_unchecked(self) -> Stopped {
+        let output = self.output.clone();
+        let mut stopped = self.wait_unread();
+        // Not read if it is a pipe, or has been removed.
+        if output.metadata().is_ok_and(|m| m.is_file()) {
+            let text = fs::read_to_string(output).unwrap();
+            stopped.lines = text.lines().map(str::to_owned).collect();
+        }
+        stopped
+    }
+
+    /// Waits until it has ended, and leaves its output unread.
+    #[track_caller]
+    pub fn wait_unread(mut self) -> Stopped {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         let status = self.child.wait().unwrap();
@@ -328,20 +348,11 @@ impl Daemon {
         let summary: Value = serde_json::from_str(&rest)
             .unwrap_or_else(|e| panic!("{e} in summary {rest:?}; standard error:\n{stderr}"));
         assert_eq!(summary["summary"], true);
-        // Not read if it is a pipe, or has been removed.
-        let lines = match self.output.metadata().is_ok_and(|m| m.is_file()) {
-            true => fs::read_to_string(&self.output)
-                .unwrap()
-                .lines()
-                .map(str::to_owned)
-                .collect(),
-            false => Vec::new(),
-        };
         Stopped {
             status,
             summary,
             stderr,
-            lines,
+            lines: Vec::new(),
         }
     }
 }
