@@ -11,6 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Connections accepted in one turn.
 const TURN_ACCEPTS_MAX: usize = 64;
 
+/// The same in a stop. No fewer than a backlog holds by default (`net.core.somaxconn`): clients that
+/// connect anew again and again are outrun, and would otherwise keep a TCP listener open for ever.
+const LAST_TURN_ACCEPTS_MAX: usize = 4096;
+
 /// Accepts connections.
 #[derive(Debug)]
 pub struct Listener {
@@ -48,7 +52,11 @@ impl Listener {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        for _ in 0..TURN_ACCEPTS_MAX {
+        let accepts_max = match cx.stopping {
+            true => LAST_TURN_ACCEPTS_MAX,
+            false => TURN_ACCEPTS_MAX,
+        };
+        for _ in 0..accepts_max {
             if cx.room == 0 {
                 return self.park(Obstacle::Ours, &"the connection limit is reached");
             }

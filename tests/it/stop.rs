@@ -176,6 +176,42 @@ fn what_is_sent_between_the_last_read_and_the_close_is_refused() {
     }
 }
 
+/// Clients that connect anew again and again do not keep it from ending. strace slows it down, so that they
+/// come faster than it can read.
+#[test]
+fn connections_that_never_stop_coming_do_not_hold_a_stop_up() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &["tcp"])
+        .wrapper([
+            "strace",
+            "-f",
+            "--seccomp-bpf",
+            "-o",
+            trace.to_str().unwrap(),
+        ])
+        .wrapper(["-e", "trace=read", "-e", "inject=read:delay_enter=100"])
+        .args(["--drain-timeout=30"])
+        .start();
+    let address = daemon.address("tcp").to_owned();
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                while let Ok(mut client) = Client::try_connect("tcp", &address) {
+                    let _ = client.try_send(b"{}\n"); // one that is reset comes again
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait_for("load", || done.load(Ordering::Relaxed) > 1000);
+        daemon.stop();
+    });
+}
+
 /// What is in the kernel when the signal comes is read, connections in the backlog included.
 #[test]
 fn what_is_queued_when_the_signal_comes_is_written() {
