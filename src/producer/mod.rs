@@ -9,6 +9,7 @@ mod load;
 mod options;
 mod relay;
 mod sender;
+mod tail;
 
 pub use options::Options;
 
@@ -47,7 +48,7 @@ fn run() -> Result<Exit, Error> {
         Input::Load(load) => load::send(load, &mut sender),
         Input::Stdin => relay::send(&mut sender),
     };
-    let result = result.and_then(|exit| sender.check_last().map(|()| exit));
+    let result = result.and_then(|exit| sender.settle().map(|()| exit));
     if config.report {
         print(&sender.report(sys::monotonic_ns() - start));
     }

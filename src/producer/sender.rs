@@ -1,12 +1,14 @@
 //! Sends records over one endpoint and counts them.
 
 use super::connector::{Connector, is_gone, is_no_daemon};
+use super::tail::{self, Tail};
 use crate::error::Error;
 use crate::sys;
 use crate::transports::{self, Endpoint, Transport};
 use socket2::SockRef;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 
 /// Why a record was not sent.
 #[derive(Debug)]
@@ -29,11 +31,11 @@ pub(super) struct Sender {
     errors: u64,
     reconnects: u64,
     /// Length of the record that was sent last.
-    last_bytes: u64,
+    last_bytes: usize,
     /// Whether the daemon is known to have been there when something was sent. Only UDP leaves it open.
     is_confirmed: bool,
-    /// Records that were sent, did not arrive and were not sent again.
-    lost: u64,
+    /// Kept where a daemon may be waited for and the kernel tells later that records have not arrived.
+    tail: Option<Tail>,
 }
 
 impl Sender {
@@ -45,8 +47,17 @@ impl Sender {
         let connection = connector
             .connect(connector.deadline())
             .map_err(|e| connect_error("connect to", &connector.endpoint, &e))?;
+        let transport = connector.endpoint.transport();
+        let tail = match transport {
+            _ if connector.wait.is_zero() => None,
+            Transport::Tcp => Some(Tail::new(tail::TCP_BYTES_MAX)),
+            Transport::Udp => Some(Tail::new(tail::UDP_BYTES_MAX)),
+            // What a send has taken, these keep until it is read or the daemon dies.
+            Transport::Unixsock | Transport::Unixgram | Transport::Fifo => None,
+        };
         Ok(Self {
-            write_bytes_max: transports::write_bytes_max(connector.endpoint.transport()),
+            write_bytes_max: transports::write_bytes_max(transport),
+            tail,
             connector,
             connection,
             sent: 0,
@@ -55,12 +66,11 @@ impl Sender {
             reconnects: 0,
             last_bytes: 0,
             is_confirmed: false,
-            lost: 0,
         })
     }
 
     /// Sends a record with one `write(2)`. If the daemon has gone and may be waited for, connects anew
-    /// and sends the record again.
+    /// and sends the record again, after those before it of which the kernel says that they did not arrive.
     ///
     /// # Errors
     /// When it did not go; it is counted then.
@@ -68,36 +78,80 @@ impl Sender {
         if self.write_bytes_max.is_some_and(|max| record.len() > max) {
             return Err(self.refuse(record.len() as u64, self.write_bytes_max));
         }
-        let mut deadline = None;
+        match self.write(record) {
+            Ok(()) => {}
+            Err((_, e)) if sys::is_message_too_long(&e) => {
+                return Err(self.refuse(record.len() as u64, None));
+            }
+            Err((taken, e)) => self.recover(record, taken, e)?,
+        }
+        self.sent += 1;
+        self.bytes += record.len() as u64;
+        if let Some(tail) = &mut self.tail {
+            tail.push(record);
+        }
+        Ok(())
+    }
+
+    /// Writes these records, each with one `write(2)`. An error comes with how many bytes were taken.
+    fn write(&mut self, records: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut taken = 0;
+        for record in records.split_inclusive(|byte| *byte == b'\n') {
+            let end = taken + record.len();
+            while taken < end {
+                // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
+                match self.connection.write(&records[taken..end]) {
+                    Ok(bytes) => taken += bytes,
+                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                    Err(e) => return Err((taken, e)),
+                }
+            }
+            self.confirm().map_err(|e| (taken, e))?;
+            self.last_bytes = record.len();
+        }
+        Ok(())
+    }
+
+    /// Waits for a daemon, and sends it what did not arrive at the one that has gone and these records.
+    fn recover(&mut self, records: &[u8], taken: usize, e: io::Error) -> Result<(), Failure> {
+        let until = self.connector.deadline();
+        let (mut taken, mut e, mut hand) = (taken, e, records.to_vec());
         loop {
-            // Blocks until the transport has taken all. Only a signal can cut a stream's write short.
-            let written = self.connection.write_all(record);
-            let e = match written.and_then(|()| self.confirm()) {
-                Ok(()) => {
-                    self.sent += 1;
-                    self.last_bytes = record.len() as u64;
-                    self.bytes += self.last_bytes;
-                    return Ok(());
-                }
-                Err(e) if sys::is_message_too_long(&e) => {
-                    return Err(self.refuse(record.len() as u64, None));
-                }
-                Err(e) => e,
-            };
-            let is_of_the_one_before = self.connector.wait.is_zero() || self.is_confirmed;
-            if self.is_udp() && is_no_daemon(&e) && is_of_the_one_before {
+            if let Some(tail) = &self.tail {
+                hand = tail.again(&hand, taken, self.missing(taken));
+            } else if self.is_udp() && is_no_daemon(&e) {
                 self.take_back();
             }
-            self.is_confirmed = false;
-            let until = *deadline.get_or_insert_with(|| self.connector.deadline());
             if !is_gone(&e) || sys::monotonic_ns() >= until {
-                self.errors += 1;
-                return Err(Failure::Refused(e));
+                return Err(self.give_up(records, &hand, e));
             }
-            self.reconnect(until).map_err(|e| {
-                self.errors += 1;
-                Failure::Refused(e)
-            })?;
+            self.is_confirmed = false;
+            self.reconnect(until)
+                .map_err(|e| self.give_up(records, &hand, e))?;
+            match self.write(&hand) {
+                Ok(()) => return Ok(()),
+                Err(failed) => (taken, e) = failed,
+            }
+        }
+    }
+
+    /// Counts what is in hand as not sent. Beside `records`, it was counted as sent before.
+    fn give_up(&mut self, records: &[u8], hand: &[u8], e: io::Error) -> Failure {
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.sent -= lines(hand) - lines(records);
+        self.bytes -= (hand.len() - records.len()) as u64;
+        self.errors += lines(hand);
+        Failure::Refused(e)
+    }
+
+    /// How many of the bytes that were sent last have not arrived, as far as the kernel knows; `taken` of
+    /// them belong to what is in hand.
+    fn missing(&self, taken: usize) -> usize {
+        match (self.is_udp(), self.is_confirmed) {
+            // UDP tells of a datagram that nobody received with the next call: the one before did not go.
+            (true, true) => self.last_bytes,
+            (true, false) => taken,
+            (false, _) => sys::unacknowledged_bytes(self.connection.as_fd()).unwrap_or(0),
         }
     }
 
@@ -105,12 +159,17 @@ impl Sender {
     /// tells of one that nobody received, on loopback at once.
     fn confirm(&mut self) -> io::Result<()> {
         if self.is_udp() && !self.is_confirmed && !self.connector.wait.is_zero() {
-            SockRef::from(&self.connection)
-                .take_error()?
-                .map_or(Ok(()), Err)?;
+            self.check()?;
             self.is_confirmed = true;
         }
         Ok(())
+    }
+
+    /// The error that the socket has not yet told of.
+    fn check(&self) -> io::Result<()> {
+        SockRef::from(&self.connection)
+            .take_error()?
+            .map_or(Ok(()), Err)
     }
 
     /// A daemon that is about to end may still take the connection, so each try has its pause.
@@ -131,35 +190,42 @@ impl Sender {
         Failure::TooLong { bytes, max }
     }
 
-    /// UDP tells of a datagram that nobody received with the next call: the one before did not go.
+    /// The record before the one in hand did not go.
     fn take_back(&mut self) {
         self.sent = self.sent.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(self.last_bytes);
+        self.bytes = self.bytes.saturating_sub(self.last_bytes as u64);
         self.errors += 1;
-        self.lost += 1;
     }
 
-    /// Asks after the fate of the last record, where the transport tells.
+    /// Asks after the fate of the last records, where the transport tells, and sends them again where a
+    /// daemon may be waited for.
     ///
     /// # Errors
-    /// When it did not arrive.
-    pub(super) fn check_last(&mut self) -> Result<(), Error> {
-        if !self.is_udp() {
-            return Ok(());
-        }
-        match SockRef::from(&self.connection).take_error() {
-            Ok(None) if self.lost == 0 => Ok(()),
-            Ok(None) => Err(Error::new(
-                "deliver",
-                format!("all records to {}", self.connector.endpoint),
-                format!("{} went to a daemon that had gone", self.lost),
-            )
-            .advise("choose another transport where that must not be")),
-            Ok(Some(e)) | Err(e) => {
-                self.take_back();
-                Err(self.error(&Failure::Refused(e)))
+    /// When they did not arrive.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        let deadline = self.connector.deadline();
+        while self.is_udp() || self.tail.is_some() {
+            match self.check() {
+                Ok(()) if self.is_on_its_way() && sys::monotonic_ns() < deadline => {
+                    self.connector.pause(deadline);
+                }
+                Ok(()) => break,
+                Err(e) if self.tail.is_some() => {
+                    let recovered = self.recover(&[], 0, e);
+                    recovered.map_err(|failure| self.error(&failure))?;
+                }
+                Err(e) => {
+                    self.take_back();
+                    return Err(self.error(&Failure::Refused(e)));
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Tells whether the kernel holds bytes that may still be refused.
+    fn is_on_its_way(&self) -> bool {
+        !self.is_udp() && self.missing(0) > 0
     }
 
     /// The error to show for a record that was not sent.

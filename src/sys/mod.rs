@@ -30,7 +30,9 @@ pub use process::{
     set_least_timer_slack,
 };
 pub use signals::{Request, Signals};
-pub use sockets::{dropped_datagrams, force_receive_buffer, send_without_waiting};
+pub use sockets::{
+    dropped_datagrams, force_receive_buffer, send_without_waiting, unacknowledged_bytes,
+};
 pub use wait::wait_for_inputs_or_output;
 
 use std::io;

@@ -50,6 +50,20 @@ pub fn force_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<
     Ok(())
 }
 
+/// How many bytes that were written to a TCP socket its peer has not acknowledged (SIOCOUTQ, `man 7 tcp`).
+/// It can be asked after a reset, too: only the bytes are gone by then, not the numbers (`tcp_reset` and
+/// `tcp_ioctl` in the kernel's net/ipv4).
+///
+/// # Errors
+/// EINVAL when it is no TCP connection.
+pub fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: `bytes` outlives the call, which writes one int to it. SIOCOUTQ is the same number as
+    // TIOCOUTQ (include/uapi/linux/sockios.h).
+    cvt(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// Sends what fits and fails with `WouldBlock` when nothing does, whatever the descriptor's own
 /// mode; a peer that is gone gives EPIPE and no signal.
 ///

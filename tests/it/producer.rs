@@ -1,12 +1,14 @@
 //! The producer: what it says when there is no daemon, what it refuses, what it relays.
 
 use crate::harness::{
-    Folder, Setup, TRANSPORTS, has_program, one_line, producer, run, run_with_input, skip, wait_for,
+    Folder, Setup, TRANSPORTS, has_program, one_line, producer, run, run_with_input, sequences,
+    skip, spawn_producer, wait_for,
 };
 use serde_json::{Value, json};
 use std::fs;
-use std::net::UdpSocket;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::net::{Shutdown, TcpListener, UdpSocket};
+use std::process::{Child, Command, Stdio};
 
 /// An endpoint where nobody listens.
 fn nobody(folder: &Folder, transport: &str) -> String {
@@ -146,45 +148,76 @@ fn waiting_for_a_daemon_does_not_disturb_the_balance_of_udp() {
     assert!(stopped.count("kernel_drops") > 0);
 }
 
+/// The first record after a stop goes to nobody, which the producer learns with the next one.
 #[test]
-fn what_udp_loses_to_a_restart_is_counted_and_a_failure() {
+fn what_udp_tells_to_have_gone_to_nobody_is_sent_again() {
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &["udp"]).start();
     let endpoint = daemon.endpoint("udp").to_owned();
-    let args = [
-        "--ipc",
-        &endpoint,
-        "--rate=100",
-        "--count=100",
-        "--wait=30",
-        "--report",
-    ];
-    let running = producer()
-        .args(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    daemon.wait_for_lines(10);
-    let first = daemon.stop().lines.len();
-    // The next record goes to nobody, and the one after it learns of that.
-    wait_for("the wait for a daemon", || {
-        let again = UdpSocket::bind(endpoint.strip_prefix("udp=").unwrap()).unwrap();
-        again
-            .set_read_timeout(Some(std::time::Duration::from_millis(1)))
-            .unwrap();
-        again.recv(&mut [0; 10]).is_err()
-    });
+    let args = ["--rate=1000", "--count=500", "--wait=30"];
+    let running = spawn_producer(&endpoint, args);
+    let pid = u64::from(running.id());
+    daemon.wait_for_lines(100);
+    daemon.stop();
     let daemon = Setup::new(&folder, &[]).args(["--ipc", &endpoint]).start();
     let output = running.wait_with_output().unwrap();
+    assert!(output.status.success());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["sent"], &report["errors"]),
+        (&json!(500), &json!(0))
+    );
+    assert_eq!(report["reconnects"], 1, "{report}");
     daemon.signal("TERM");
-    let all = daemon.wait_unchecked().lines.len();
-    assert!(all >= first);
-    let count = |key: &str| report[key].as_u64().unwrap();
-    assert_eq!(count("sent") + count("errors"), 100, "{report}");
-    let status = if count("errors") > 0 { 2 } else { 0 };
-    assert_eq!(output.status.code(), Some(status), "{report}");
+    let lines = daemon.wait_unchecked().lines;
+    assert!(sequences(&lines)[&pid].iter().copied().eq(0..500));
+}
+
+/// Takes one record over this transport and refuses the next, from `--rate=2`.
+fn take_one_record(transport: &str, spawn: impl FnOnce(&str) -> Child) -> (String, Child) {
+    let patience = Some(std::time::Duration::from_secs(60));
+    if transport == "udp" {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("udp={}", socket.local_addr().unwrap());
+        let running = spawn(&endpoint);
+        socket.set_read_timeout(patience).unwrap();
+        socket.recv(&mut [0; 1000]).unwrap();
+        return (endpoint, running);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp={}", listener.local_addr().unwrap());
+    let running = spawn(&endpoint);
+    let mut connection = BufReader::new(listener.accept().unwrap().0);
+    connection.read_line(&mut String::new()).unwrap();
+    connection.get_ref().shutdown(Shutdown::Both).unwrap();
+    (endpoint, running)
+}
+
+/// A record that was refused is sent again even if it was the last one. If nobody comes to take it, it is
+/// not counted as sent.
+#[test]
+fn the_fate_of_the_last_record_is_known() {
+    for transport in ["tcp", "udp"] {
+        for (wait, is_awaited) in [("--wait=30", true), ("--wait=0.1", false)] {
+            let args = ["--rate=2", "--count=2", wait];
+            let (endpoint, running) =
+                take_one_record(transport, |endpoint| spawn_producer(endpoint, args));
+            let folder = Folder::new();
+            let daemon =
+                is_awaited.then(|| Setup::new(&folder, &[]).args(["--ipc", &endpoint]).start());
+            let output = running.wait_with_output().unwrap();
+            assert_eq!(output.status.success(), is_awaited, "{transport}");
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let lost = u64::from(!is_awaited);
+            let counts = (&report["sent"], &report["errors"]);
+            assert_eq!(counts, (&json!(2 - lost), &json!(lost)), "{transport}");
+            if let Some(daemon) = daemon {
+                let lines = daemon.stop().lines;
+                assert_eq!(lines.len(), 1, "{transport}");
+                assert!(lines[0].contains("\"seq\":1,"), "{transport}: {}", lines[0]);
+            }
+        }
+    }
 }
 
 #[test]
