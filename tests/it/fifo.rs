@@ -298,3 +298,25 @@ fn a_writer_that_comes_and_goes_during_the_reopening_has_its_end_seen() {
     let text = fs::read_to_string(&trace).unwrap();
     assert!(text.contains("DELAYED"), "strace held nothing up: {text}");
 }
+
+/// A writer that stays connected through a restart: it has nothing to do with how the daemon before has
+/// kept it from writing, not the blank line and not the small pipe.
+#[test]
+fn a_writer_that_stays_finds_the_next_daemon_as_it_found_the_first() {
+    let folder = Folder::new();
+    let setup = || Setup::new(&folder, &["fifo"]).args(["--buffer=default"]);
+    let daemon = setup().start();
+    let mut client = daemon.connect("fifo");
+    client.send("{}\n");
+    assert_eq!(daemon.stop().lines.len(), 1);
+    let daemon = setup().start();
+    daemon.signal("STOP");
+    wait_for("the stop", || daemon.status_line("State").starts_with('T'));
+    let records = "{}\n".repeat(20_000); // almost what a pipe usually holds, and nobody reads
+    let sender = std::thread::spawn(move || client.send(records));
+    wait_for("room in the pipe", || sender.is_finished());
+    daemon.signal("CONT");
+    daemon.wait_for_lines(20_001);
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_unchecked().lines.len(), 20_001);
+}

@@ -314,21 +314,15 @@ fn stops_lose_what_the_kernel_counts_and_double_nothing_on_udp() {
 }
 
 /// A kill loses at most what the daemon had read and not written, a batch and a turn, and what the kernel
-/// held for it.
+/// held for it. Only what TCP had taken and not yet acknowledged may come twice.
 #[track_caller]
 fn check_kills(transport: &str, bytes_in_the_kernel: u64) {
     let balance = restart(transport, Fault::Kill);
     let records_max = ((1 << 20) + (256 << 10) + bytes_in_the_kernel) / 128;
-    assert!(
-        balance.lost.iter().all(|lost| *lost <= records_max),
-        "{balance:?}"
-    );
-    if transport != "udp" {
-        assert_eq!(balance.dropped, 0, "{balance:?}");
-    }
-    if transport != "tcp" {
-        assert_eq!(balance.duplicated, 0, "{balance:?}");
-    }
+    let in_the_worst = balance.lost.iter().max().unwrap();
+    assert!(*in_the_worst <= records_max, "{balance:?}");
+    assert_eq!(balance.dropped, 0, "{balance:?}");
+    assert!(balance.duplicated == 0 || transport == "tcp", "{balance:?}");
 }
 
 /// What a send buffer holds, for each of the four producers.
@@ -355,8 +349,8 @@ fn kills_lose_no_more_than_a_round_and_the_queue_on_tcp() {
     check_kills("tcp", 4 * (6 << 20));
 }
 
-/// What the receive buffer holds, and what is dropped because it is full.
+/// What is dropped because the buffer is full, no daemon is left to count.
 #[test]
-fn kills_lose_no_more_than_a_round_and_the_queue_on_udp() {
-    check_kills("udp", 8 << 20);
+fn kills_double_nothing_on_udp() {
+    assert_eq!(restart("udp", Fault::Kill).duplicated, 0);
 }
