@@ -68,6 +68,12 @@ impl Lines<'_> {
         *self.records
     }
 
+    /// Appends so many lines, each with its newline.
+    pub fn append_verbatim(&mut self, lines: &[u8], count: u64) {
+        self.bytes.extend_from_slice(lines);
+        *self.records += count;
+    }
+
     /// Notes that the line appended next is an object as it came.
     pub fn count_verbatim(&mut self) {
         *self.records += 1;

@@ -60,6 +60,27 @@ impl Recorder<'_> {
         }
     }
 
+    /// Appends the lines that `bytes` begin with and that are written byte for byte: objects of at most
+    /// `max` bytes, each with its newline and nothing else. Returns how many bytes they are; what
+    /// follows is for [`frame`](Self::frame).
+    ///
+    /// Most of most input goes this way: looked at once, and copied together.
+    pub fn objects(&mut self, bytes: &[u8], max: usize) -> usize {
+        if self.stamping {
+            return 0;
+        }
+        let (mut taken, mut count) = (0, 0);
+        while let Some(length) = object::object_length(&bytes[taken..])
+            && length <= max
+            && bytes.get(taken + length) == Some(&b'\n')
+        {
+            taken += length + 1;
+            count += 1;
+        }
+        self.lines.append_verbatim(&bytes[..taken], count);
+        taken
+    }
+
     /// Appends what the frame stands for: one line, or none for a blank one.
     pub fn frame(&mut self, frame: Frame<'_>) {
         debug_assert_eq!(self.stamping, self.stamp.is_some());

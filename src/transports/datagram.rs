@@ -119,7 +119,8 @@ impl DatagramSource {
     fn record(&self, index: usize, cx: &mut TurnContext<'_>) -> usize {
         let (bytes, cut) = self.ring.datagram(index);
         let made_before = cx.made();
-        framing::datagram(bytes, cut, cx.record_bytes_max, |frame| {
+        let taken = cx.recorder.objects(bytes, cx.record_bytes_max);
+        framing::datagram(&bytes[taken..], cut, cx.record_bytes_max, |frame| {
             cx.recorder.frame(frame);
         });
         bytes.len().max(cx.made() - made_before) + DATAGRAM_COST
