@@ -330,7 +330,8 @@ impl Reactor {
             Turn::Closed => self.close(token, intake),
             Turn::Parked(obstacle) => {
                 self.table.park(token);
-                if obstacle == Obstacle::TheSystems {
+                // Without a connection there is no close to wait for.
+                if obstacle == Obstacle::TheSystems || self.table.connections() == 0 {
                     self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
                 }
             }
