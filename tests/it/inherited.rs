@@ -98,13 +98,13 @@ fn the_successor_gets_the_queue() {
         let kept = Kept::open(transport, &folder.path(transport));
         let daemon = start(&folder, &kept);
         let address = daemon.address(transport).to_owned();
-        daemon.signal("STOP");
+        daemon.freeze();
         let mut clients: Vec<Client> = (0..2)
             .map(|_| Client::connect(transport, &address))
             .collect();
         clients[0].send("{\"n\":0}\n");
         daemon.signal("TERM");
-        daemon.signal("CONT");
+        daemon.thaw();
         assert_eq!(daemon.wait_unchecked().status.code(), Some(0));
         clients[1].send("{\"n\":1}\n");
         clients.push(Client::connect(transport, &address));
@@ -155,10 +155,10 @@ fn what_is_connected_is_drained() {
     let mut client = daemon.connect("unixsock");
     client.send("{\"n\":0}\n");
     daemon.wait_for_lines(1);
-    daemon.signal("STOP");
+    daemon.freeze();
     client.send("{\"n\":1}\n{\"n\":2}");
     daemon.signal("TERM");
-    daemon.signal("CONT");
+    daemon.thaw();
     assert_eq!(numbers(&daemon.wait().lines), [0, 1, 2]);
 }
 

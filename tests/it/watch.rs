@@ -64,13 +64,13 @@ fn what_was_queued_on_the_old_one_is_read_first() {
     for transport in WITH_PATH {
         let folder = Folder::new();
         let daemon = Setup::new(&folder, &[transport]).start();
-        daemon.signal("STOP");
+        daemon.freeze();
         let mut early: Vec<Client> = (0..3).map(|_| daemon.connect(transport)).collect();
         for (number, client) in early.iter_mut().enumerate() {
             client.send(format!("{{\"early\":{number}}}\n"));
         }
         disturb("removed", &folder, transport);
-        daemon.signal("CONT");
+        daemon.thaw();
         said_anew(&daemon, 1);
         daemon.connect(transport).send("{\"late\":1}\n");
         daemon.wait_for_lines(4);
