@@ -4,16 +4,18 @@
 //! has completed. Nothing here knows a transport; see [`Source`].
 
 mod linger;
+mod outcome;
 mod outlet;
 mod paths;
 mod stop;
 mod table;
 
 pub use linger::{LINGER_MAX, LingerPolicy};
+pub use outcome::Outcome;
 pub use outlet::OutputCounters;
 
 use crate::counters::Counters;
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, Signals};
@@ -62,19 +64,6 @@ pub struct Settings {
     pub sync_policy: SyncPolicy,
     /// When the output file is full, if ever.
     pub rotation: Option<Rotation>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What each endpoint has brought.
-    pub endpoints: Vec<(String, Counters)>,
-    /// How the output has got on.
-    pub output: OutputCounters,
-    /// The exit status.
-    pub exit: Exit,
-    /// What went wrong, if something did.
-    pub error: Option<Error>,
 }
 
 /// One endpoint: its name, its counts, and where it is.
@@ -378,47 +367,5 @@ impl Reactor {
         let intakes = &mut self.intakes;
         self.outlet
             .flush_now(|intake, tally| intakes[intake].counters.written += tally)
-    }
-
-    /// Syncs the output, removes the paths and sums up.
-    fn end(mut self, result: Result<(), Error>) -> Outcome {
-        let may_sync = self.stop != Stop::Now; // at once means at once
-        let intakes = &mut self.intakes;
-        let (mut left, sync_failure) = self.outlet.end(may_sync, |intake, tally| {
-            intakes[intake].counters.written += tally;
-        });
-        let mut error = result.err().or(sync_failure);
-        let exit = match (&error, self.stop) {
-            (Some(error), _) => error.exit(),
-            (None, Stop::Undrained | Stop::Now) => Exit::Undrained,
-            (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
-        };
-        for entry in self.table.iter() {
-            left += entry
-                .source
-                .records_held(self.settings.bind.record_bytes_max);
-        }
-        if left > 0 {
-            let records = if left == 1 { "record" } else { "records" };
-            let lost = format!("{left} {records} could not be written");
-            match error.take() {
-                Some(e) => error = Some(e.advise(lost)),
-                None => warn!("{lost}: the output took no more"),
-            }
-        }
-        for entry in self.table.iter() {
-            self.intakes[entry.intake].counters.kernel_drops += entry.source.kernel_drops();
-        }
-        let endpoints = self
-            .intakes
-            .drain(..) // and with each its path
-            .map(|intake| (intake.endpoint.to_string(), intake.counters))
-            .collect();
-        Outcome {
-            endpoints,
-            output: self.outlet.counters(),
-            exit,
-            error,
-        }
     }
 }

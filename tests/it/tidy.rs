@@ -96,6 +96,23 @@ fn the_readme_names_every_option() {
     }
 }
 
+/// A promise whose test has another name by now is nobody's.
+#[test]
+fn every_test_that_the_guarantees_name_is_there() {
+    let guarantees = read("docs/guarantees.md");
+    let mut count = 0;
+    for name in guarantees.split('`').filter(|part| part.contains("::")) {
+        let Some((file, test)) = name.split_once("::").filter(|(file, _)| *file != "file") else {
+            continue;
+        };
+        let tests = read(format!("tests/it/{file}.rs"));
+        let is_there = tests.contains(&format!("fn {test}("));
+        assert!(is_there, "there is no test {name}");
+        count += 1;
+    }
+    assert!(count > 40, "{count}");
+}
+
 /// The lines of a script that fill the table of names.
 fn table(script: &str) -> Vec<(u32, String)> {
     let text = read(format!("bpftrace/{script}"));
