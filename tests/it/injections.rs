@@ -66,18 +66,13 @@ fn interrupted_calls_are_repeated() {
     check(&TRANSPORTS, "write:error=EINTR:when=10+2");
 }
 
-/// A read that finds nothing is not the end. Unix datagrams are left out: their queue is so short that a
-/// sender may wait already, and nothing comes that would wake the daemon. The kernel never says so with
-/// a record in the queue. Nor are the last reads of a run, which bring the signal to stop.
+/// A read that finds nothing is not the end. Only on UDP, where senders never wait: elsewhere they may, and
+/// nothing comes then that would wake the daemon. The kernel never says so with a record in the queue.
 #[test]
 fn a_read_that_finds_nothing_leaves_nothing_behind() {
     if !has_program("strace") {
         return skip("strace is not installed");
     }
-    check(
-        &["unixsock", "tcp", "fifo"],
-        "read:error=EAGAIN:when=40..240+10",
-    );
     check(&["udp"], "recvmmsg:error=EAGAIN:when=3..100+5");
 }
 
