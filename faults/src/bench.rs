@@ -8,7 +8,7 @@ use crate::patience::{Patience, interrupted};
 use crate::record::Marker;
 use crate::tally::{Outputs, Tally};
 use crate::transport::{Address, Transport};
-use crate::verdict::Finding;
+use crate::verdict::{Finding, grouped};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// An output that has not grown for so long is as long as it gets.
 const SETTLED: Duration = Duration::from_millis(1500);
+
+/// An output that is several times longer than all that any fault sends.
+const TOO_LONG: u64 = 1 << 30;
 
 /// How many senders the steady load has, and how many records a second each of them sends.
 pub const SENDERS: u16 = 4;
@@ -137,20 +140,26 @@ impl<'a> Bench<'a> {
     }
 
     /// Waits until all that was sent is in the output, or until that does not grow any more.
-    pub fn settle(&self, report: &Report, quiet_for: Duration) {
+    pub fn settle(&self, report: &Report, quiet_for: Duration) -> Result<(), Trouble> {
         let mut length = u64::MAX;
         let mut quiet = self.patience.at_most(quiet_for);
         loop {
             let now = self.outputs.len();
+            if now > TOO_LONG {
+                let megabytes = grouped(now >> 20);
+                return Err(Trouble::Floods(format!(
+                    "{megabytes} MiB of output, and no end"
+                )));
+            }
             if now != length {
                 length = now;
                 quiet = self.patience.at_most(quiet_for);
                 if self.tally().lost(&report.sent) == 0 {
-                    return;
+                    return Ok(());
                 }
             }
             if quiet.is_over() {
-                return;
+                return Ok(());
             }
             self.patience.sleep(Duration::from_millis(20));
         }
@@ -158,7 +167,7 @@ impl<'a> Bench<'a> {
 
     /// Lets the daemon write what it has, stops it, and counts.
     pub fn conclude(&self, mut daemon: Daemon, report: &Report) -> Result<Finding, Trouble> {
-        self.settle(report, SETTLED);
+        self.settle(report, SETTLED)?;
         self.end(&mut daemon)?;
         Ok(self.judge(report))
     }

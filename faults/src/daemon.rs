@@ -47,6 +47,8 @@ pub enum Trouble {
     Refuses(String),
     /// It does not do in time what it was to do.
     Hangs(String),
+    /// It writes far more than it was sent.
+    Floods(String),
     /// It is not the daemon's fault.
     Machine(String),
     Interrupted,

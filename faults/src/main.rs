@@ -207,6 +207,10 @@ fn outcome(options: &Options, adapter: &Adapter, fault: Fault, transport: Transp
             hangs: Some(reason),
             ..Finding::default()
         }),
+        Err(Trouble::Floods(reason)) => Outcome::Found(Finding {
+            floods: Some(reason),
+            ..Finding::default()
+        }),
         Err(Trouble::Machine(reason)) => Outcome::Skipped(reason),
         Err(Trouble::Interrupted) => Outcome::Skipped("interrupted".to_owned()),
     }

@@ -23,6 +23,8 @@ pub struct Finding {
     pub refuses: Option<String>,
     /// What it did not do in time.
     pub hangs: Option<String>,
+    /// How much more than was sent it writes.
+    pub floods: Option<String>,
     /// Records that another got instead.
     pub robbed: u64,
     /// The share of a processor used while there was nothing to do.
@@ -45,6 +47,7 @@ const STARVE: f64 = 1.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Word {
     Hangs,
+    Floods,
     Refuses,
     Robbed(u64),
     Spins,
@@ -65,6 +68,7 @@ impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Hangs => f.write_str("hangs"),
+            Self::Floods => f.write_str("floods"),
             Self::Refuses => f.write_str("refuses"),
             Self::Robbed(records) => write!(f, "robbed of {}", grouped(records)),
             Self::Spins => f.write_str("spins"),
@@ -142,6 +146,7 @@ impl Finding {
     pub fn words(&self) -> Vec<Word> {
         let found = [
             self.hangs.is_some().then_some(Word::Hangs),
+            self.floods.is_some().then_some(Word::Floods),
             self.refuses.is_some().then_some(Word::Refuses),
             (self.robbed > 0).then_some(Word::Robbed(self.robbed)),
             self.spins.map(|_| Word::Spins),
@@ -181,6 +186,7 @@ impl Finding {
     pub fn evidence(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.hangs.clone());
+        parts.extend(self.floods.clone());
         parts.extend(self.refuses.clone());
         if self.sent > 0 {
             let (sent, written) = (grouped(self.sent), grouped(self.written));
@@ -262,12 +268,13 @@ mod tests {
             starves: Some(2.0),
             hangs: Some("no".to_owned()),
             refuses: Some("no".to_owned()),
+            floods: Some("yes".to_owned()),
             duplicates: 2,
             ..Finding::default()
         };
         assert_eq!(
             finding.verdict(),
-            "hangs, refuses, robbed of 7, spins, corrupt 1, lost 1,234 of 20,000, duplicated 2, starves"
+            "hangs, floods, refuses, robbed of 7, spins, corrupt 1, lost 1,234 of 20,000, duplicated 2, starves"
         );
     }
 

@@ -17,6 +17,9 @@ const WAIT: u8 = 50;
 /// Longest wait for a TCP handshake.
 const HANDSHAKE: Duration = Duration::from_secs(2);
 
+/// For the rest of a record, when patience is over.
+const GRACE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub struct Wire {
     fd: OwnedFd,
@@ -82,6 +85,7 @@ impl Wire {
     /// Writes just these bytes.
     pub fn write(&self, bytes: &[u8], patience: &Patience) -> Result<(), Failure> {
         let mut taken = 0;
+        let mut grace = Patience::new(GRACE);
         loop {
             match nix::unistd::write(&self.fd, &bytes[taken..]) {
                 Ok(n) => taken += n,
@@ -93,8 +97,12 @@ impl Wire {
             if taken == bytes.len() {
                 return Ok(());
             }
-            if patience.is_over() {
+            // A record that is half sent is sent to its end: the output must not be torn by us.
+            if patience.is_over() && (taken == 0 || grace.is_over()) {
                 return Err(Failure::Over);
+            }
+            if !patience.is_over() {
+                grace = Patience::new(GRACE);
             }
         }
     }

@@ -29,7 +29,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
         all.told += report.told;
         all.stuck += report.stuck;
     }
-    bench.settle(&all, WATCH);
+    bench.settle(&all, WATCH)?;
     let busy = daemon.load_over(WATCH, &bench.patience);
     let mut finding = bench.conclude(daemon, &all)?;
     finding.note_load(busy, "once they had left");

@@ -14,7 +14,7 @@ const DISK: u64 = 64 << 20;
 const ROOM: u64 = 512 << 10;
 
 /// How long the disk stays full.
-const FULL_FOR: Duration = Duration::from_secs(2);
+const FULL_FOR: Duration = Duration::from_secs(1);
 
 /// A daemon that tries again every few seconds has settled only after that.
 const SETTLED: Duration = Duration::from_secs(7);
@@ -41,7 +41,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
     let was_full = disk.is_full();
     fs::remove_file(&ballast).map_err(|e| Trouble::Machine(format!("free the disk: {e}")))?;
     let report = load.finish();
-    bench.settle(&report, SETTLED);
+    bench.settle(&report, SETTLED)?;
     bench.end(&mut daemon)?;
     let mut finding = bench.judge(&report);
     finding.note(format!(

@@ -55,6 +55,10 @@ pub fn live(bench: &Bench<'_>) -> Result<Finding, Trouble> {
         .tally(&bench.target.marker, &bench.adapter.daemon.marks, None)
         .records();
     finding.lost = finding.lost.saturating_sub(finding.robbed);
+    if finding.hangs.take().is_some() {
+        finding.note("afterwards nobody listens there");
+        finding.robbed += u64::from(2 * RECORDS) - finding.sent;
+    }
     let did = gave_up.map_or_else(
         || "ran on".to_owned(),
         |status| format!("ended with {}", ending(status)),

@@ -21,7 +21,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
     };
     let report = bench.load(plan).finish();
     daemon.signal(Signal::SIGCONT);
-    bench.settle(&report, Duration::from_millis(1500));
+    bench.settle(&report, Duration::from_millis(1500))?;
     let Address::Port(port) = bench.target.address else {
         return Err(Trouble::Machine("UDP has no path".to_owned()));
     };
