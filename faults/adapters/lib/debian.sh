@@ -11,7 +11,7 @@ unpack() {
     rm -rf "${cache:?}/$name.new"
     mkdir -p "$cache/$name.new/packages"
     (
-        cd "$cache/$name.new/packages"
+        cd "$cache/$name.new/packages" || exit
         # apt's sandbox user cannot write here; that is no concern, and not to be said.
         apt-get -qq -o APT::Sandbox::User=root download "$@"
         for package in *.deb; do
@@ -23,6 +23,7 @@ unpack() {
     echo "unpacked in $cache/$name" >&2
 }
 
+# shellcheck disable=SC2034 # program is for the adapter
 # find_daemon NAME PROGRAM: sets root ('' if the daemon is installed) and program, or says what to do.
 find_daemon() {
     if [ -x "$cache/$1/usr/sbin/$2" ]; then
