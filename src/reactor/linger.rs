@@ -30,8 +30,14 @@ const RECORDS_WORTH: f64 = 3.0;
 /// Less is not worth the call.
 const WAIT_MIN_NS: f64 = 5_000.0;
 
+/// More records than these cost no less for coming together.
+const RECORDS_ENOUGH: f64 = 256.0;
+
 /// What a sleep oversleeps before it is known: timer slack (50 us, `man 2 prctl`) and the wake-up.
 const OVERHEAD_NS: f64 = 60_000.0;
+
+/// How slowly an overhead is forgotten: by this share with each round.
+const FORGETTING: f64 = 1.0 / 256.0;
 
 /// After a pause that long, nothing is known of what comes next.
 const PAUSE_NS: u64 = 5_000_000;
@@ -64,7 +70,8 @@ pub struct Linger {
     since_ns: f64,
     records: f64,
     fullness: f64,
-    /// What a round that is waited for takes beside the wait: the work, and what a sleep oversleeps.
+    /// What a round that is waited for takes beside the wait, at worst of late: the work, and what a sleep
+    /// oversleeps, which is much when others use the processor.
     overhead_ns: f64,
     /// No wait longer than this; lowered when a buffer was nearly full.
     ceiling_ns: f64,
@@ -115,10 +122,13 @@ impl Linger {
         average(&mut self.since_ns, since);
         average(&mut self.records, round.records as f64);
         average(&mut self.fullness, round.fullness);
-        if self.waited_ns > 0.0 {
-            let overhead = (since - self.waited_ns).clamp(0.0, max_ns());
-            self.overhead_ns += (overhead - self.overhead_ns) * NEWEST;
-        }
+        let overhead = if self.waited_ns > 0.0 {
+            since - self.waited_ns
+        } else {
+            OVERHEAD_NS
+        };
+        self.overhead_ns += (OVERHEAD_NS - self.overhead_ns) * FORGETTING;
+        self.overhead_ns = self.overhead_ns.max(overhead);
 
         self.ceiling_ns = if round.fullness > FULLNESS_MAX {
             self.waited_ns / 2.0
@@ -126,7 +136,8 @@ impl Linger {
             (self.ceiling_ns + max_ns() / RECOVERY).min(max_ns())
         };
         let until_wanted = FULLNESS_WANTED * self.since_ns / self.fullness - self.overhead_ns;
-        let wait = until_wanted.min(self.ceiling_ns);
+        let until_enough = RECORDS_ENOUGH * self.since_ns / self.records - self.overhead_ns;
+        let wait = until_wanted.min(until_enough).min(self.ceiling_ns);
         let expected = self.records / self.since_ns * (wait + self.overhead_ns);
         let is_worth_it = expected >= RECORDS_WORTH;
         if is_worth_it && wait >= WAIT_MIN_NS {
@@ -248,7 +259,7 @@ mod tests {
         // A large one is used.
         let outcome = live(&world(400_000.0, 5000.0), &mut linger);
         assert!(
-            outcome.records_of_a_round > 300.0,
+            outcome.records_of_a_round > 200.0,
             "{}",
             outcome.records_of_a_round
         );
