@@ -151,7 +151,9 @@ fn what_a_full_disk_tore_is_made_whole_at_the_next_start() {
     let record = format!("{{\"a\":\"{}\"}}\n", "x".repeat(990));
     let daemon = Setup::new(&folder, &["unixsock"]).output(&output).start();
     let mut client = daemon.connect("unixsock");
+    daemon.freeze(); // so that it reads them all at once
     client.send(record.repeat(100));
+    daemon.thaw();
     wait_for("the full disk", || daemon.stderr().contains(REFUSED));
     daemon.signal("TERM");
     let left = daemon.wait_unchecked();

@@ -150,7 +150,9 @@ fn a_folder_that_goes_and_comes_back_is_no_end() {
     let endpoint = |transport| format!("{transport}={}", inner.join(transport).display());
     let args = WITH_PATH.map(|transport| ["--ipc".to_owned(), endpoint(transport)]);
     let daemon = Setup::new(&folder, &[]).args(args.as_flattened()).start();
+    daemon.freeze(); // so that it makes none anew while the others are removed
     fs::remove_dir_all(&inner).unwrap();
+    daemon.thaw();
     wait_for("a word of it", || {
         daemon.stderr().matches("trying again").count() == 3
     });
