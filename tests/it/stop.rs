@@ -4,7 +4,10 @@
 //! for each transport, and says what was lost.
 
 use crate::harness::{Client, Folder, Setup, TRANSPORTS, has_program, number_from, skip, wait_for};
+use serde_json::Value;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -54,9 +57,10 @@ fn send_until_refused(transport: &str, path: &str, sender: usize, progress: &Pro
 fn stop_under_load(transport: &str) -> Vec<u64> {
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &[transport]).start();
+    let output = daemon.output.clone();
     let path = daemon.address(transport).to_owned();
     let progress = Progress::default();
-    let (sent, stopped) = std::thread::scope(|scope| {
+    let sent: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..SENDERS)
             .map(|sender| {
                 let (path, progress) = (&path, &progress);
@@ -68,13 +72,15 @@ fn stop_under_load(transport: &str) -> Vec<u64> {
                 && progress.sent.load(Ordering::Relaxed) > 2000
         });
 
-        let stopped = daemon.stop();
-        let sent: Vec<u64> = threads.into_iter().map(|t| t.join().unwrap()).collect();
-        (sent, stopped)
+        daemon.signal("TERM");
+        let stopped = daemon.wait_unread();
+        assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
 
     let mut got: HashMap<u64, Vec<u64>> = HashMap::new();
-    for record in stopped.records() {
+    for line in BufReader::new(File::open(output).unwrap()).lines() {
+        let record: Value = serde_json::from_str(&line.unwrap()).unwrap();
         // A record whose send failed in the middle is there as a fragment.
         if let (Some(sender), Some(seq)) = (record["sender"].as_u64(), record["seq"].as_u64()) {
             got.entry(sender).or_default().push(seq);
