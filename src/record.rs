@@ -4,11 +4,12 @@
 //! object each, and nothing is dropped but blank lines.
 
 use crate::batch::Lines;
-use crate::framing::Frame;
+use crate::framing::{self, Frame, LineFramer};
 use crate::object;
 use crate::sys::{self, Stamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use memchr::memchr;
 use std::io::Write;
 
 /// Where the time comes from.
@@ -60,12 +61,30 @@ impl Recorder<'_> {
         }
     }
 
+    /// Appends what the next bytes of a stream stand for, as far as lines end; `max` is the framer's.
+    pub fn chunk(&mut self, framer: &mut LineFramer, mut bytes: &[u8], max: usize) {
+        while !bytes.is_empty() {
+            if !framer.is_within_line() {
+                bytes = &bytes[self.objects(bytes, max)..];
+            }
+            let end = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+            framer.feed(&bytes[..end], |frame| self.frame(frame));
+            bytes = &bytes[end..];
+        }
+    }
+
+    /// Appends what a datagram stands for, of which `cut` more bytes were sent than received.
+    pub fn datagram(&mut self, bytes: &[u8], cut: usize, max: usize) {
+        let taken = self.objects(bytes, max);
+        framing::datagram(&bytes[taken..], cut, max, |frame| self.frame(frame));
+    }
+
     /// Appends the lines that `bytes` begin with and that are written byte for byte: objects of at most
     /// `max` bytes, each with its newline and nothing else. Returns how many bytes they are; what
     /// follows is for [`frame`](Self::frame).
     ///
     /// Most of most input goes this way: looked at once, and copied together.
-    pub fn objects(&mut self, bytes: &[u8], max: usize) -> usize {
+    fn objects(&mut self, bytes: &[u8], max: usize) -> usize {
         if self.stamping {
             return 0;
         }

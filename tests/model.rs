@@ -5,7 +5,7 @@
 //! schedule that fails is named by its seed: `MODEL_SEED=N` runs that one alone.
 
 use log_aggregator::batch::Batch;
-use log_aggregator::framing::{self, LineFramer};
+use log_aggregator::framing::LineFramer;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sink::{self, Written};
 use log_aggregator::sys::Stamp;
@@ -189,15 +189,14 @@ impl Source {
     fn turn(&mut self, random: &mut Random, recorder: &mut Recorder<'_>) {
         let rest = &self.input[self.read..];
         if self.is_datagram {
-            framing::datagram(rest, 0, MAX, |frame| recorder.frame(frame));
+            recorder.datagram(rest, 0, MAX);
             self.is_done = true;
         } else if rest.is_empty() {
             self.framer.finish(|frame| recorder.frame(frame));
             self.is_done = true;
         } else {
             let bytes = 1 + random.below(rest.len());
-            self.framer
-                .feed(&rest[..bytes], |frame| recorder.frame(frame));
+            recorder.chunk(&mut self.framer, &rest[..bytes], MAX);
             self.read += bytes;
         }
     }

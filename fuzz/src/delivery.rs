@@ -1,7 +1,5 @@
 //! How a fuzzer's bytes tell what is sent, and how it arrives.
 
-use log_aggregator::framing::{self, Frame, LineFramer};
-
 /// A source's whole input, and how it is cut on its way.
 #[derive(Debug)]
 pub struct Delivery<'a> {
@@ -35,27 +33,20 @@ impl<'a> Delivery<'a> {
         })
     }
 
-    /// Has it cut into lines by the code under test.
-    pub fn arrive(&self, mut emit: impl FnMut(Frame<'_>)) {
-        if self.is_datagram {
-            return framing::datagram(self.input, self.cut, self.max, emit);
-        }
-        let mut framer = LineFramer::new(self.max);
+    /// The chunks of a stream, in order of arrival. Some may be empty.
+    pub fn chunks(&self) -> Vec<&'a [u8]> {
         let mut rest = self.input;
-        // A chunk may be empty, but not all of them.
-        let is_empty = self.chunks.iter().all(|&bytes| bytes == 0);
-        let whole = [self.input.len()];
-        let sizes = if is_empty { &whole } else { &self.chunks[..] };
-        for bytes in sizes.iter().cycle() {
-            let (chunk, after) = rest.split_at(rest.len().min(*bytes));
-            framer.feed(chunk, &mut emit);
-            rest = after;
-            if rest.is_empty() {
-                break;
-            }
+        if self.chunks.iter().all(|&bytes| bytes == 0) {
+            return vec![rest];
         }
-        framer.finish(&mut emit);
-        framer.finish(|frame| panic!("a frame after the end: {frame:?}"));
+        let mut sizes = self.chunks.iter().cycle();
+        let mut chunks = Vec::new();
+        while let (false, Some(bytes)) = (rest.is_empty(), sizes.next()) {
+            let (chunk, after) = rest.split_at(rest.len().min(*bytes));
+            chunks.push(chunk);
+            rest = after;
+        }
+        chunks
     }
 }
 

@@ -1,7 +1,7 @@
 //! The frames are those of a naive splitter that sees the whole input, however it is cut on its way.
 
 use super::delivery::Delivery;
-use log_aggregator::framing::Frame;
+use log_aggregator::framing::{Frame, LineFramer, datagram};
 
 /// What a line amounts to.
 #[derive(Debug, PartialEq)]
@@ -22,7 +22,17 @@ pub fn framer(bytes: &[u8]) {
         return;
     };
     let mut got = Vec::new();
-    delivery.arrive(|frame| got.push(Line::from(frame)));
+    let mut emit = |frame: Frame<'_>| got.push(Line::from(frame));
+    if delivery.is_datagram {
+        datagram(delivery.input, delivery.cut, delivery.max, emit);
+    } else {
+        let mut framer = LineFramer::new(delivery.max);
+        for chunk in delivery.chunks() {
+            framer.feed(chunk, &mut emit);
+        }
+        framer.finish(&mut emit);
+        framer.finish(|frame| panic!("a frame after the end: {frame:?}"));
+    }
     assert_eq!(got, naive(&delivery), "{delivery:?}");
 }
 

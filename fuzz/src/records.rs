@@ -7,6 +7,7 @@ use super::object::{expected, has_borderline_number, members, with_renamed_keys}
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use log_aggregator::batch::{Batch, Tally};
+use log_aggregator::framing::LineFramer;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sys::Stamp;
 use serde_json::{Value, json};
@@ -34,7 +35,15 @@ pub fn records(bytes: &[u8]) {
         lines: batch.lines_of(0),
     };
     recorder.arrived();
-    delivery.arrive(|frame| recorder.frame(frame));
+    if delivery.is_datagram {
+        recorder.datagram(delivery.input, delivery.cut, delivery.max);
+    } else {
+        let mut framer = LineFramer::new(delivery.max);
+        for chunk in delivery.chunks() {
+            recorder.chunk(&mut framer, chunk, delivery.max);
+        }
+        framer.finish(|frame| recorder.frame(frame));
+    }
     let output = String::from_utf8(batch.rest().to_vec()).expect("the output is UTF-8");
 
     let taken = output.len() * (delivery.taken + 1) / 256;

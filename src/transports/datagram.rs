@@ -119,10 +119,7 @@ impl DatagramSource {
     fn record(&self, index: usize, cx: &mut TurnContext<'_>) -> usize {
         let (bytes, cut) = self.ring.datagram(index);
         let made_before = cx.made();
-        let taken = cx.recorder.objects(bytes, cx.record_bytes_max);
-        framing::datagram(&bytes[taken..], cut, cx.record_bytes_max, |frame| {
-            cx.recorder.frame(frame);
-        });
+        cx.recorder.datagram(bytes, cut, cx.record_bytes_max);
         bytes.len().max(cx.made() - made_before) + DATAGRAM_COST
     }
 

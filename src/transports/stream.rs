@@ -6,7 +6,6 @@ use super::{Transport, tcp};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
 use log::debug;
-use memchr::memchr;
 use socket2::SockRef;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -57,12 +56,8 @@ impl<R: Read> StreamSource<R> {
                     let made_before = cx.made();
                     cx.recorder.arrived();
                     let max = cx.record_bytes_max;
-                    record(
-                        &mut self.framer,
-                        &cx.scratch[..bytes],
-                        max,
-                        &mut cx.recorder,
-                    );
+                    let chunk = &cx.scratch[..bytes];
+                    cx.recorder.chunk(&mut self.framer, chunk, max);
                     // epoll(7), question 9: a stream that gives less than asked for is exhausted, but
                     // one that has been hung up has its end still to give. A sender can make a read
                     // end early (by passing a descriptor, by urgent data, by O_DIRECT on a pipe);
@@ -116,18 +111,6 @@ impl<R: Read> StreamSource<R> {
 impl<R: AsFd> AsFd for StreamSource<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
-    }
-}
-
-/// Makes records of the next bytes of a stream.
-fn record(framer: &mut LineFramer, mut bytes: &[u8], max: usize, recorder: &mut Recorder<'_>) {
-    while !bytes.is_empty() {
-        if !framer.is_within_line() {
-            bytes = &bytes[recorder.objects(bytes, max)..];
-        }
-        let end = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
-        framer.feed(&bytes[..end], |frame| recorder.frame(frame));
-        bytes = &bytes[end..];
     }
 }
 
