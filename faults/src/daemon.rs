@@ -190,12 +190,18 @@ impl Daemon {
     }
 
     /// The share of one processor that it uses over this time.
-    pub fn load_over(&self, time: Duration, patience: &Patience) -> f64 {
-        let before = proc::cpu_time(self.pid()).unwrap_or_default();
+    pub fn load_over(&self, time: Duration, patience: &Patience) -> Result<f64, Trouble> {
+        let before = self.observed(proc::cpu_time(self.pid()))?;
         let start = Instant::now();
         patience.sleep(time);
-        let used = proc::cpu_time(self.pid()).unwrap_or_default();
-        used.saturating_sub(before).as_secs_f64() / start.elapsed().as_secs_f64()
+        let used = self.observed(proc::cpu_time(self.pid()))?;
+        Ok(used.saturating_sub(before).as_secs_f64() / start.elapsed().as_secs_f64())
+    }
+
+    /// What /proc was to tell of it. What it does not tell is not taken for nothing.
+    pub fn observed<T>(&self, fact: Option<T>) -> Result<T, Trouble> {
+        let gone = || format!("has gone while it was watched: {}", self.last_words());
+        fact.ok_or_else(|| Trouble::Refuses(gone()))
     }
 
     /// The last line that it wrote to standard error or else to standard output.

@@ -1,6 +1,8 @@
 //! What /proc says of a daemon, so that it need not be asked itself.
 
 use crate::transport::{Address, Transport};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
@@ -14,16 +16,35 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 10))
 }
 
-/// How often its threads have gone to sleep of their own will.
-pub fn sleeps(pid: u32) -> Option<u64> {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        let status = fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+/// How often each of its threads has gone to sleep of its own will. None if the process is gone.
+///
+/// Threads come and go while one looks: one that has ended meanwhile is passed over.
+pub fn sleeps(pid: u32) -> Option<Sleeps> {
+    let mut sleeps = Sleeps::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let Ok(status) = fs::read_to_string(task.path().join("status")) else {
+            continue;
+        };
         let mut lines = status.lines();
-        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        sum += count.trim().parse::<u64>().ok()?;
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        if let Some(count) = count.and_then(|count| count.trim().parse().ok()) {
+            sleeps.insert(task.file_name(), count);
+        }
     }
-    Some(sum)
+    (!sleeps.is_empty()).then_some(sleeps)
+}
+
+/// The count of each thread, by its ID.
+pub type Sleeps = HashMap<OsString, u64>;
+
+/// How often threads have woken up between two looks. One that has ended has done so at least once.
+pub fn wakes(before: &Sleeps, after: &Sleeps) -> u64 {
+    let still_there = after.iter().map(|(thread, count)| {
+        let count_before = before.get(thread).copied().unwrap_or_default();
+        count.saturating_sub(count_before)
+    });
+    let ended = before.keys().filter(|thread| !after.contains_key(*thread));
+    still_there.sum::<u64>() + ended.count() as u64
 }
 
 /// The sockets that it has open.
@@ -104,6 +125,13 @@ mod tests {
     use std::net::{TcpListener, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixListener};
 
+    /// Another test's child may have a copy of the socket, until it executes its program.
+    #[track_caller]
+    fn becomes_free(transport: Transport, address: &Address) {
+        let patience = crate::patience::Patience::new(Duration::from_secs(20));
+        assert!(patience.wait_for(|| !is_bound(transport, address)));
+    }
+
     #[test]
     fn a_bound_socket_is_seen_and_a_path_left_behind_is_not() {
         let folder = tempfile::tempdir().unwrap();
@@ -113,7 +141,8 @@ mod tests {
         assert!(is_bound(Transport::Unixsock, &address));
         assert!(!is_bound(Transport::Unixgram, &address));
         drop(listener);
-        assert!(path.exists() && !is_bound(Transport::Unixsock, &address));
+        becomes_free(Transport::Unixsock, &address);
+        assert!(path.exists());
         std::fs::remove_file(&path).unwrap();
         let _socket = UnixDatagram::bind(&path).unwrap();
         assert!(is_bound(Transport::Unixgram, &address));
@@ -127,7 +156,7 @@ mod tests {
         };
         assert!(is_bound(Transport::Tcp, &Address::Port(bound)));
         drop(listener);
-        assert!(!is_bound(Transport::Tcp, &Address::Port(bound)));
+        becomes_free(Transport::Tcp, &Address::Port(bound));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let std::net::SocketAddr::V4(bound) = socket.local_addr().unwrap() else {
             panic!("not IPv4");
@@ -145,15 +174,60 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_time_sleeps_and_a_limit() {
+    fn this_process_has_time_sockets_and_a_limit() {
         let pid = std::process::id();
-        let before = sleeps(pid).unwrap();
-        std::thread::sleep(Duration::from_millis(2));
-        assert!(sleeps(pid).unwrap() > before);
         assert!(cpu_time(pid).is_some());
         assert!(descriptor_limit(pid).unwrap() > 3);
-        let before = sockets(pid);
         let _pair = UnixDatagram::pair().unwrap();
-        assert!(sockets(pid) >= 1, "{before}");
+        assert!(sockets(pid) >= 2);
+    }
+
+    #[test]
+    fn a_process_that_wakes_up_is_seen_to_and_one_that_is_gone_is_none() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "while :; do sleep 0.01; done"])
+            .spawn()
+            .unwrap();
+        let before = sleeps(child.id()).unwrap();
+        let patience = crate::patience::Patience::new(Duration::from_secs(60));
+        let woke = patience.wait_for(|| wakes(&before, &sleeps(child.id()).unwrap()) > 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(woke);
+        assert!(sleeps(child.id()).is_none() && cpu_time(child.id()).is_none());
+    }
+
+    #[test]
+    fn threads_that_end_while_one_looks_do_not_hide_the_others() {
+        let pid = std::process::id();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::thread::spawn(|| ()).join().unwrap();
+                }
+            });
+            let seen = (0..2000).all(|_| sleeps(pid).is_some());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(seen);
+        });
+    }
+
+    #[test]
+    fn wake_ups_are_counted_for_threads_that_stay_come_and_go() {
+        let look = |counts: &[(&str, u64)]| -> Sleeps {
+            counts
+                .iter()
+                .map(|&(thread, n)| (thread.into(), n))
+                .collect()
+        };
+        let before = look(&[("1", 10), ("2", 1000)]);
+        assert_eq!(wakes(&before, &before), 0);
+        // Another's end does not make up for what the first has done.
+        assert_eq!(wakes(&before, &look(&[("1", 13)])), 3 + 1);
+        assert_eq!(
+            wakes(&before, &look(&[("1", 10), ("2", 1000), ("3", 5)])),
+            5
+        );
     }
 }

@@ -30,7 +30,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
         all.stuck += report.stuck;
     }
     bench.settle(&all, WATCH)?;
-    let busy = daemon.load_over(WATCH, &bench.patience);
+    let busy = daemon.load_over(WATCH, &bench.patience)?;
     let mut finding = bench.conclude(daemon, &all)?;
     finding.note_load(busy, "once they had left");
     Ok(finding)

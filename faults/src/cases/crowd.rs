@@ -58,7 +58,7 @@ fn measure(
     let all = u64::from(clients) * u64::from(records);
     crowd.wait_for(all, &bench.patience.at_most(ARRIVAL));
     let arrived = crowd.sent();
-    let busy = daemon.load_over(WATCH, &bench.patience);
+    let busy = daemon.load_over(WATCH, &bench.patience)?;
     let held = proc::sockets(daemon.pid()).saturating_sub(before);
     let mut report = crowd.stop();
     report.sent[0] = first.sent[0];

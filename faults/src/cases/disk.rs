@@ -29,7 +29,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
     let total = u64::from(bench.records);
     bench.patience.wait_for(|| disk.is_full() || load.is_done());
     let before = load.sent();
-    let busy = daemon.load_over(FULL_FOR, &bench.patience);
+    let busy = daemon.load_over(FULL_FOR, &bench.patience)?;
     let during = load.sent() - before;
     bench.check()?;
     if let Some(status) = daemon.ended() {

@@ -41,7 +41,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
         stuck: u64::from(sent < u64::from(WRITERS)),
         ..Report::default()
     };
-    let busy = daemon.load_over(Duration::from_secs(1), &bench.patience);
+    let busy = daemon.load_over(Duration::from_secs(1), &bench.patience)?;
     let mut finding = bench.conclude(daemon, &report)?;
     let lost = bench.tally().lost(&[0, sent]);
     finding.note(format!(

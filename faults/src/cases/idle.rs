@@ -25,14 +25,14 @@ pub fn measure(bench: &Bench<'_>) -> Result<Finding, Trouble> {
         &bench.patience.at_most(Duration::from_secs(5)),
     );
     bench.patience.sleep(REST);
-    let before = proc::sleeps(daemon.pid()).unwrap_or_default();
+    let before = daemon.observed(proc::sleeps(daemon.pid()))?;
     let start = Instant::now();
-    let busy = daemon.load_over(bench.watch, &bench.patience);
-    let after = proc::sleeps(daemon.pid()).unwrap_or_default();
+    let busy = daemon.load_over(bench.watch, &bench.patience)?;
+    let after = daemon.observed(proc::sleeps(daemon.pid()))?;
     let seconds = start.elapsed().as_secs_f64();
     let report = load.stop();
     let mut finding = bench.conclude(daemon, &report)?;
-    let wakes = after.saturating_sub(before);
+    let wakes = proc::wakes(&before, &after);
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
     let rate = wakes as f64 / seconds;
     finding.wakes = Some(rate);
