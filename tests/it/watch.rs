@@ -151,13 +151,17 @@ fn a_folder_that_goes_and_comes_back_is_no_end() {
     let args = WITH_PATH.map(|transport| ["--ipc".to_owned(), endpoint(transport)]);
     let daemon = Setup::new(&folder, &[]).args(args.as_flattened()).start();
     daemon.freeze(); // so that it makes none anew while the others are removed
-    fs::remove_dir_all(&inner).unwrap();
+    // The daemon may make a path anew before the folder is gone.
+    wait_for("the folder to go", || {
+        fs::remove_dir_all(&inner).is_ok() || !inner.exists()
+    });
     daemon.thaw();
     wait_for("a word of it", || {
         daemon.stderr().matches("trying again").count() == 3
     });
+    let before = daemon.stderr().matches("is made anew").count();
     fs::create_dir(&inner).unwrap();
-    said_anew(&daemon, 3);
+    said_anew(&daemon, before + 3);
     for transport in WITH_PATH {
         daemon.connect(transport).send("{}\n");
     }
