@@ -6,7 +6,7 @@ import sys
 import time
 
 from . import report
-from .daemon import TRANSPORTS, Trouble, adapters
+from .daemon import DAEMONS, TRANSPORTS, Trouble, adapters
 
 START = time.monotonic()
 
@@ -27,7 +27,7 @@ def parser(description, daemons, runs):
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--transports", type=transports, default=TRANSPORTS, metavar="A,B", help="default: all five")
     made.add_argument("--daemons", type=names, default=daemons, metavar="A,B",
-                      help="aggregator, yardstick, rsyslog, syslog-ng or adapters' paths; default: " + (",".join(daemons) if daemons else "those that are there"))
+                      help=", ".join(DAEMONS) + ", or adapters' paths; default: " + (",".join(daemons) if daemons else "those that are there"))
     made.add_argument("--runs", type=int, default=runs, metavar="N", help="interleaved runs of each (default: %(default)s)")
     made.add_argument("--quick", action="store_true", help="small loads, once: does it work?")
     made.add_argument("--update", metavar="FILE", help="put the tables between the markers of this file")

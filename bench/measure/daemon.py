@@ -14,7 +14,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 TRANSPORTS = ["unixsock", "tcp", "unixgram", "udp", "fifo"]
-DAEMONS = ["aggregator", "yardstick", "rsyslog", "syslog-ng"]
+THROUGHPUT = "+throughput"  # behind a name: with the settings that its adapter has for that
+DAEMONS = ["aggregator", "yardstick", "rsyslog", "rsyslog" + THROUGHPUT, "syslog-ng"]
 
 PATIENCE = 20.0  # seconds, for what is sure to come
 QUIET = 1.0  # seconds without a new byte, after which no more is expected
@@ -29,12 +30,14 @@ class Adapter:
 
     def __init__(self, name):
         """`name` is one of DAEMONS, or the path of an adapter."""
-        if name not in DAEMONS:
-            self.path = pathlib.Path(name).resolve()
-        elif name == "yardstick":
-            self.path = ROOT / "bench" / name
+        plain = name.removesuffix(THROUGHPUT)
+        self.variables = {} if plain == name else {"FAULTS_THROUGHPUT": "1"}
+        if plain not in DAEMONS:
+            self.path = pathlib.Path(plain).resolve()
+        elif plain == "yardstick":
+            self.path = ROOT / "bench" / plain
         else:
-            self.path = ROOT / "faults" / "adapters" / name
+            self.path = ROOT / "faults" / "adapters" / plain
         try:
             told = subprocess.run([self.path, "describe"], capture_output=True, text=True, check=False)
         except OSError as e:
@@ -42,7 +45,7 @@ class Adapter:
         if told.returncode:
             raise Trouble(f"{name}: {told.stderr.strip()}")
         described = json.loads(told.stdout)
-        self.name, self.version = described["name"], described["version"]
+        self.name, self.version = described["name"] + name[len(plain):], described["version"]
         self.transports = described["transports"]
 
 
@@ -71,7 +74,7 @@ class Daemon:
         else:
             self.address = str(self.work / transport)
         self.endpoint = f"{transport}={self.address}"
-        environment = os.environ | {"FAULTS_THROUGHPUT": "1"} | variables
+        environment = os.environ | adapter.variables | variables
         # Whatever becomes of us, the daemon ends.
         command = ["setpriv", "--pdeathsig", "KILL", adapter.path, "run", transport, self.address, self.output, self.work]
         with open(self.work / "stdout", "w") as out, open(self.work / "stderr", "w") as err:

@@ -50,6 +50,11 @@ def machine():
     }
 
 
+def runs(count):
+    """How medians came about."""
+    return f"{count} runs, interleaved: medians (smallest-largest)" if count > 1 else "One run"
+
+
 def sentence(facts):
     """The same for a reader."""
     settings = ", ".join(f"`{name}` {value}" for name, value in facts.items() if "." in name)
