@@ -292,7 +292,7 @@ fn buffer_size(text: &str) -> Result<BufferSize, String> {
 fn linger(text: &str) -> Result<LingerPolicy, String> {
     match text {
         "auto" => Ok(LingerPolicy::Auto),
-        _ => cli::number::<0, 1_000_000>(text)
+        _ => cli::number::<0, 100_000>(text)
             .map(|us| LingerPolicy::Fixed(Duration::from_micros(us)))
             .map_err(|reason| format!("{reason}, and not auto")),
     }
@@ -433,7 +433,7 @@ mod tests {
                 "none of never, exit, interval=SECONDS, batch",
             ),
             ("--linger soon", "and not auto"),
-            ("--linger 1000001", "from 0 to 1000000"),
+            ("--linger 100001", "from 0 to 100000"),
             ("--sync interval=soon", "number of seconds"),
             ("--drain-timeout -1", "number of seconds"),
             ("--drain-timeout inf", "number of seconds"),

@@ -119,6 +119,9 @@ impl Sender {
         loop {
             if let Some(tail) = &self.tail {
                 hand = tail.again(&hand, taken, self.missing(taken));
+                if hand.is_empty() {
+                    return Ok(()); // the daemon has gone with all of it
+                }
             } else if self.is_udp() && is_no_daemon(&e) {
                 self.take_back();
             }

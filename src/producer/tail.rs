@@ -28,7 +28,13 @@ impl Tail {
     /// Adds the record that has just been sent.
     pub(super) fn push(&mut self, record: &[u8]) {
         let excess = (self.bytes.len() + record.len()).saturating_sub(self.bytes_max);
-        self.bytes.drain(..excess.min(self.bytes.len()));
+        if excess > 0 {
+            // In whole records, so that what is sent again begins with one.
+            let mut rest = self.bytes.iter().skip(excess.saturating_sub(1));
+            let after = rest.position(|byte| *byte == b'\n').map(|at| excess + at);
+            self.bytes
+                .drain(..after.unwrap_or(self.bytes.len()).min(self.bytes.len()));
+        }
         self.bytes.extend(record);
     }
 

@@ -189,7 +189,7 @@ impl Reactor {
 
     /// Sleeps until there is something to do. The only place that does.
     fn wait(&mut self) -> Result<(), Error> {
-        let timeout = self.timeout();
+        let mut timeout = self.timeout();
         if !self.outlet.is_open() {
             self.events.clear();
             let inputs: Vec<_> = [Some(self.signals.as_fd()), self.paths.fd()]
@@ -201,7 +201,9 @@ impl Reactor {
         }
         if !self.wait.is_zero() {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
-            std::thread::sleep(std::mem::take(&mut self.wait));
+            let wait = std::mem::take(&mut self.wait);
+            std::thread::sleep(timeout.map_or(wait, |timeout| timeout.min(wait)));
+            timeout = self.timeout();
         }
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() != ErrorKind::Interrupted => {

@@ -109,7 +109,9 @@ impl Paths {
             (self.pause * 2).min(PAUSE_MAX)
         };
         self.not_before = Some(now + self.pause);
-        self.due = (!all_is_well).then_some(now + self.pause);
+        // One that was made anew may have gone again before it was watched.
+        let must_look_again = !all_is_well || self.due.is_some();
+        self.due = must_look_again.then_some(now + self.pause);
     }
 }
 
@@ -127,6 +129,7 @@ impl Reactor {
         if self.paths.due.is_none_or(|due| due > Instant::now()) {
             return Ok(());
         }
+        self.paths.due = None;
         let mut all_is_well = true;
         for index in 0..self.intakes.len() {
             if let Some(path) = &self.intakes[index].path

@@ -134,7 +134,8 @@ impl Sink {
         let Output::Path(path) = &self.output else {
             return Ok(());
         };
-        let whole = match File::options().read(true).write(true).open(path) {
+        // The file that is open, whatever its path names by now.
+        let whole = match sys::open_again(file) {
             Ok(file) => file,
             Err(e) => {
                 warn!(

@@ -138,6 +138,17 @@ pub fn reopen_stdout() -> io::Result<File> {
         .open("/proc/self/fd/1")
 }
 
+/// Opens a file that we have open a second time, for reading and writing where it is, and not at its end.
+///
+/// # Errors
+/// What `man 2 open` lists; `NotFound` without /proc.
+pub fn open_again(file: &File) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 /// The folder that a path's last component is in.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {

@@ -3,10 +3,20 @@
 use super::cvt;
 use std::env;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The first of them (SD_LISTEN_FDS_START, `man 3 sd_listen_fds`).
 const FIRST: RawFd = 3;
+
+/// Tells whether a descriptor was opened for reading.
+///
+/// # Errors
+/// None on an open descriptor.
+pub fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: F_GETFL takes nothing.
+    let flags = cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    Ok(flags & libc::O_ACCMODE != libc::O_WRONLY)
+}
 
 /// Takes the descriptors that LISTEN_FDS counts, if LISTEN_PID says that they are meant for this process.
 /// From then on they do not block, and are closed on exec.

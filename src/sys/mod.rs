@@ -18,11 +18,11 @@ mod wait;
 pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use files::{
-    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
-    open_fifo_writer, open_output, open_write_end_of, pin, pipe_size, reopen_stdout, set_mode,
-    set_pipe_size, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
+    open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
+    reopen_stdout, set_mode, set_pipe_size, with_umask,
 };
-pub use inherited::take_inherited;
+pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use process::{

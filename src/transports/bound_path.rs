@@ -3,7 +3,7 @@
 use super::reason::Reason;
 use super::{BindOptions, DEFAULT_MODE};
 use crate::sys;
-use log::warn;
+use log::Level;
 use std::fs::{File, Metadata, TryLockError, metadata, remove_file, symlink_metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -126,7 +126,10 @@ pub(super) fn lock_folder_of(path: &Path, tries: u32) -> Option<File> {
             Err(TryLockError::Error(_)) => return None,
         }
     }
-    warn!(
+    // Where it is tried once, it is tried again and again: anybody could fill the log.
+    let level = if tries > 1 { Level::Warn } else { Level::Debug };
+    log::log!(
+        level,
         "another process keeps {} locked; going on without the lock",
         sys::folder_of(path).display()
     );

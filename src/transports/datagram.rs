@@ -29,6 +29,7 @@ pub struct DatagramSource {
     stamp: Option<Stamp>,
     transport: Transport,
     capacity: Capacity,
+    drops_before: u64,
     /// Nothing more is let in; what is queued is read, and that is the end.
     is_retired: bool,
 }
@@ -43,6 +44,7 @@ impl DatagramSource {
         Self {
             socket,
             capacity,
+            drops_before: 0,
             ring: DatagramRing::new(),
             held: 0..0,
             stamp: None,
@@ -153,10 +155,22 @@ impl DatagramSource {
         self.is_retired = true;
     }
 
+    /// Datagrams that the kernel has dropped, but for those before [`forget_drops`](Self::forget_drops).
     pub(super) fn kernel_drops(&self) -> u64 {
-        if self.transport != Transport::Udp {
-            return 0; // a full Unix datagram queue makes its senders wait
+        // A full Unix datagram queue makes its senders wait.
+        if self.transport == Transport::Udp {
+            self.all_drops().saturating_sub(self.drops_before)
+        } else {
+            0
         }
+    }
+
+    /// Leaves to those who had the socket before us what was dropped until now.
+    pub(super) fn forget_drops(&mut self) {
+        self.drops_before = self.all_drops();
+    }
+
+    fn all_drops(&self) -> u64 {
         match sys::dropped_datagrams(self.socket.as_fd()) {
             Ok(drops) => drops.into(),
             Err(e) => {

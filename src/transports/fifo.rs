@@ -10,7 +10,7 @@ use super::{BindOptions, BufferSize, DEFAULT_MODE};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
 use log::{info, warn};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -62,13 +62,12 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         }
         Err(e) => return Err(e.into()),
     };
-    let reader = sys::open_fifo_reader(&target)?;
-    // Looked at again: what we opened decides, not what stood there a moment ago.
-    let metadata = reader.metadata()?;
-    if !metadata.file_type().is_fifo() {
-        return Err(not_a_fifo());
+    let opened = open_and_hand_over(&target, is_new, options);
+    if opened.is_err() && is_new {
+        // It is ours: we have just made it. The next start would take its permissions for somebody's wish.
+        let _ = fs::remove_file(&target.path);
     }
-    hand_over(&reader, is_new, options)?;
+    let (reader, metadata) = opened?;
     let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
@@ -82,6 +81,21 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         plug: None,
     };
     Ok((fifo, bound))
+}
+
+fn open_and_hand_over(
+    target: &Target,
+    is_new: bool,
+    options: &BindOptions,
+) -> Result<(File, Metadata), Reason> {
+    let reader = sys::open_fifo_reader(target)?;
+    // Looked at again: what we opened decides, not what stood there a moment ago.
+    let metadata = reader.metadata()?;
+    if !metadata.file_type().is_fifo() {
+        return Err(not_a_fifo());
+    }
+    hand_over(&reader, is_new, options)?;
+    Ok((reader, metadata))
 }
 
 /// Gives the FIFO the owner, the group and the permissions that were asked for; what was not is left as

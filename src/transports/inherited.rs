@@ -6,16 +6,17 @@ use super::listener::{Listener, ListeningSocket};
 use super::reason::Reason;
 use super::{Bound, Endpoint, Transport, UnixAddress};
 use crate::error::Error;
+use crate::sys;
 use mio::net::{TcpListener, UnixListener};
 use socket2::{SockAddr, SockRef, Socket, Type};
 use std::fs::{self, File};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 /// Makes an endpoint of a descriptor that was opened for us.
 ///
-/// It stays its owner's: we set nothing on it, and when we stop, we leave it and what is queued there as
-/// they are, for our successor.
+/// It stays its owner's: we set nothing on it but that it does not block, and when we stop, we leave it and
+/// what is queued there as they are, for our successor.
 ///
 /// # Errors
 /// When it is none of the five mechanisms, or has no name.
@@ -41,6 +42,9 @@ fn own_path(fd: &OwnedFd) -> String {
 
 fn fifo(fd: OwnedFd, record_bytes_max: usize) -> Result<Bound, Reason> {
     let path = fs::read_link(own_path(&fd))?;
+    if !sys::is_readable(fd.as_fd())? {
+        return Err(Reason::new("it is not open for reading").advise("pass its read end"));
+    }
     let source = FifoSource::inherited(File::from(fd), record_bytes_max);
     Ok(bound(source, Endpoint::Fifo(path)))
 }
@@ -70,7 +74,8 @@ fn socket(fd: OwnedFd) -> Result<Bound, Reason> {
         }
         (false, Type::DGRAM, _) => {
             let endpoint = address.as_socket().map(Endpoint::Udp);
-            let source = DatagramSource::new(Socket::from(fd), Transport::Udp);
+            let mut source = DatagramSource::new(Socket::from(fd), Transport::Udp);
+            source.forget_drops();
             Ok(bound(source, endpoint.ok_or_else(no_name)?))
         }
         (_, Type::STREAM, false) => Err(Reason::new("it is a stream socket that does not listen")

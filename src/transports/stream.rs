@@ -5,6 +5,7 @@ use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, tcp};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
+use crate::sys;
 use log::debug;
 use socket2::SockRef;
 use std::fs::File;
@@ -84,10 +85,14 @@ impl<R: Read> StreamSource<R> {
         Turn::Closed
     }
 
-    /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived.
+    /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived and was written
+    /// in one piece, which is up to PIPE_BUF bytes.
     pub(super) fn read_to_newline(&mut self, recorder: &mut Recorder<'_>) {
         let mut byte = [0];
-        while self.framer.is_within_line() && matches!(self.reader.read(&mut byte), Ok(1)) {
+        for _ in 0..sys::PIPE_BUF {
+            if !self.framer.is_within_line() || !matches!(self.reader.read(&mut byte), Ok(1)) {
+                break;
+            }
             self.framer.feed(&byte, |frame| recorder.frame(frame));
         }
     }

@@ -1,15 +1,23 @@
 //! Sockets and FIFOs that a service manager opened, as `man 3 sd_listen_fds` has it. The test is the manager:
 //! it keeps what it passes, from one daemon to the next.
 
-use crate::harness::{Client, Daemon, Folder, Setup, TRANSPORTS, aggregator, one_line, run};
+use crate::harness::{
+    Client, Daemon, Folder, Setup, TRANSPORTS, aggregator, one_line, run, wait_for,
+};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// As `man 2 open` has it on Linux.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// What the manager opens and keeps.
 enum Kept {
@@ -193,11 +201,15 @@ fn what_cannot_be_served_is_refused_in_one_line() {
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let file = File::create(folder.path("file")).unwrap();
     let unnamed = UnixDatagram::unbound().unwrap();
+    let fifo = folder.path("fifo");
+    let _reader = Kept::open("fifo", &fifo);
+    let writer = OpenOptions::new().write(true).open(&fifo).unwrap();
     let output = folder.path("records");
     for (fd, reason) in [
         (connected.as_fd(), "does not listen"),
         (unnamed.as_fd(), "it has no address"),
         (file.as_fd(), "none of unixsock"),
+        (writer.as_fd(), "not open for reading"),
     ] {
         let started = Command::new("sh")
             .args(["-c", PASS])
@@ -212,6 +224,49 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         assert!(said.contains("inherited descriptor 3"), "{said}");
         assert!(said.contains(reason), "{said}");
     }
+}
+
+#[test]
+fn a_writer_that_never_ends_its_line_does_not_hold_a_stop_up() {
+    let folder = Folder::new();
+    let kept = Kept::open("fifo", &folder.path("fifo"));
+    let daemon = start(&folder, &kept);
+    let mut writer = OpenOptions::new()
+        .write(true)
+        .custom_flags(O_NONBLOCK)
+        .open(daemon.address("fifo"))
+        .unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = writer.write(b"xxxxxxxxxxxxxxxx");
+            }
+        });
+        let before = daemon.cpu_ns();
+        wait_for("bytes of a line", || daemon.cpu_ns() > before + 1_000_000);
+        daemon.signal("TERM");
+        let stopped = daemon.wait_unchecked();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(stopped.status.code(), Some(0));
+    });
+}
+
+#[test]
+fn what_was_dropped_before_is_not_counted_again() {
+    let folder = Folder::new();
+    let kept = Kept::open("udp", &folder.path("udp"));
+    let Kept::Udp(socket) = &kept else {
+        unreachable!()
+    };
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3000 {
+        let _ = sender.send_to(&[b' '; 1000], socket.local_addr().unwrap());
+    }
+    let daemon = start(&folder, &kept);
+    daemon.connect("udp").send("{}\n");
+    daemon.wait_for_lines(1);
+    assert_eq!(daemon.stop().count("kernel_drops"), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::harness::{
 };
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::io::{BufRead, BufReader};
 use std::net::{Shutdown, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -218,6 +219,23 @@ fn the_fate_of_the_last_record_is_known() {
             }
         }
     }
+}
+
+#[test]
+fn a_daemon_that_has_gone_with_all_of_it_is_not_waited_for() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["tcp"]).start();
+    let mut running = producer()
+        .args(["--ipc", daemon.endpoint("tcp"), "--stdin", "--wait=600"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = running.stdin.take().unwrap();
+    input.write_all(b"{}\n").unwrap();
+    daemon.wait_for_lines(1);
+    daemon.stop();
+    drop(input);
+    assert!(running.wait().unwrap().success());
 }
 
 #[test]

@@ -142,6 +142,31 @@ fn what_stands_in_the_way_is_left_alone_and_said_once() {
     }
 }
 
+/// One that goes again before it is watched is not forgotten.
+#[test]
+fn a_path_that_is_removed_again_and_again_is_there_in_the_end() {
+    for transport in WITH_PATH {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &[transport]).start();
+        let path = folder.path(transport);
+        let mut removals = 0;
+        wait_for("a few removals", || {
+            // As fast as can be, so that some come between the making and the watching.
+            for _ in 0..20_000 {
+                removals += u32::from(fs::remove_file(&path).is_ok());
+            }
+            removals >= 8
+        });
+        wait_for("the path", || path.exists());
+        wait_for("a record", || {
+            let sent = Client::try_connect(transport, path.to_str().unwrap())
+                .and_then(|mut client| client.try_send(b"{}\n"));
+            sent.is_ok() && daemon.lines_written() > 0
+        });
+        daemon.stop();
+    }
+}
+
 #[test]
 fn a_folder_that_goes_and_comes_back_is_no_end() {
     let folder = Folder::new();
