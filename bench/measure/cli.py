@@ -25,13 +25,15 @@ def transports(text):
 
 def parser(description, daemons, runs):
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--transports", type=transports, default=TRANSPORTS, metavar="A,B", help="default: all five")
-    made.add_argument("--daemons", type=names, default=daemons, metavar="A,B",
-                      help=", ".join(DAEMONS) + ", or adapters' paths; default: " + (",".join(daemons) if daemons else "those that are there"))
-    made.add_argument("--runs", type=int, default=runs, metavar="N", help="interleaved runs of each (default: %(default)s)")
-    made.add_argument("--quick", action="store_true", help="small loads, once: does it work?")
-    made.add_argument("--update", metavar="FILE", help="put the tables between the markers of this file")
-    made.add_argument("--json", metavar="FILE", help="write every single run to this file")
+    add = made.add_argument
+    add("--transports", type=transports, default=TRANSPORTS, metavar="A,B", help="default: all five")
+    usual = ",".join(daemons) if daemons else "those that are there"
+    known = f"{', '.join(DAEMONS)}, or adapters' paths; default: {usual}"
+    add("--daemons", type=names, default=daemons, metavar="A,B", help=known)
+    add("--runs", type=int, default=runs, metavar="N", help="interleaved runs of each (default: %(default)s)")
+    add("--quick", action="store_true", help="small loads, once: does it work?")
+    add("--update", metavar="FILE", help="put the tables between the markers of this file")
+    add("--json", metavar="FILE", help="write every single run to this file")
     return made
 
 

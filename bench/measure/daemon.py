@@ -41,7 +41,8 @@ class Adapter:
         try:
             told = subprocess.run([self.path, "describe"], capture_output=True, text=True, check=False)
         except OSError as e:
-            raise Trouble(f"cannot run {self.path}: {e.strerror}; name one of {', '.join(DAEMONS)}, or an adapter's path") from e
+            known = ", ".join(DAEMONS)
+            raise Trouble(f"cannot run {self.path}: {e.strerror}; name {known} or an adapter's path") from e
         if told.returncode:
             raise Trouble(f"{name}: {told.stderr.strip()}")
         described = json.loads(told.stdout)
@@ -76,7 +77,8 @@ class Daemon:
         self.endpoint = f"{transport}={self.address}"
         environment = os.environ | adapter.variables | variables
         # Whatever becomes of us, the daemon ends.
-        command = ["setpriv", "--pdeathsig", "KILL", adapter.path, "run", transport, self.address, self.output, self.work]
+        command = ["setpriv", "--pdeathsig", "KILL", adapter.path]
+        command += ["run", transport, self.address, self.output, self.work]
         with open(self.work / "stdout", "w") as out, open(self.work / "stderr", "w") as err:
             self.process = subprocess.Popen(command, cwd=self.work, env=environment, stdout=out, stderr=err)
         self.pid = self.process.pid
@@ -103,8 +105,8 @@ class Daemon:
         deadline = time.monotonic() + PATIENCE
         while not self.is_reached():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                said = (self.work / "stderr").read_text().strip().splitlines()
-                raise Trouble(f"{self.adapter.name} does not serve {self.endpoint}: {said[-1] if said else 'it says nothing'}")
+                said = (self.work / "stderr").read_text().strip().splitlines() or ["it says nothing"]
+                raise Trouble(f"{self.adapter.name} does not serve {self.endpoint}: {said[-1]}")
             time.sleep(0.02)
         self.wait_until_asleep()
 
@@ -151,8 +153,8 @@ class Daemon:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
     def wait_for_lines(self, wanted):
-        """Waits until its output has so many lines or grows no more; returns how many there are, and when the
-        last came (seconds on the wall clock)."""
+        """Waits until its output has so many lines or grows no more. Returns how many there are, and when the
+        last came, in seconds on the wall clock."""
         seen, since, counted = -1, time.monotonic(), 0
         while True:
             size = self.output.stat().st_size if self.output.exists() else 0

@@ -1,6 +1,7 @@
 """Loads a daemon with our own producers, one write(2) a record, and says what that cost the daemon."""
 
 import dataclasses
+import functools
 import json
 import subprocess
 import time
@@ -22,8 +23,10 @@ class Load:
         """Sends it all and returns how many records were sent."""
         if not (BIN / "producer").exists():
             raise Trouble(f"{BIN}/producer is not there: run 'cargo build --release --examples --bins'")
-        command = [BIN / "producer", "--ipc", endpoint, "--report", "--size", self.size, "--rate", self.rate, "--count", self.count]
-        processes = [subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True) for _ in range(self.producers)]
+        numbers = f"--size={self.size} --rate={self.rate} --count={self.count}".split()
+        command = [BIN / "producer", "--ipc", endpoint, "--report", *numbers]
+        start = functools.partial(subprocess.Popen, command, stdout=subprocess.PIPE, text=True)
+        processes = [start() for _ in range(self.producers)]
         try:
             reports = [process.communicate()[0] for process in processes]
         finally:

@@ -38,7 +38,8 @@ def table(heads, rows):
 
 def machine():
     """Where, and beside what other work, numbers are made. To be called before they are."""
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    models = (line for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    cpu = next(models, f":{platform.machine()}").split(":")[1].strip()
     settings = ("net.unix.max_dgram_qlen", "net.core.rmem_max", "fs.pipe-max-size")
     return {
         "date": datetime.date.today().isoformat(),
@@ -58,10 +59,9 @@ def runs(count):
 def sentence(facts):
     """The same for a reader."""
     settings = ", ".join(f"`{name}` {value}" for name, value in facts.items() if "." in name)
-    return (
-        f"{facts['date']}: {facts['kernel']}, {facts['processors']} processors ({facts['cpu']}), {settings}; "
-        f"load average {facts['load_average']} before the first run"
-    )
+    processors = f"{facts['processors']} processors ({facts['cpu']})"
+    beside = f"load average {facts['load_average']} before the first run"
+    return f"{facts['date']}: {facts['kernel']}, {processors}, {settings}; {beside}"
 
 
 def update(path, name, text):

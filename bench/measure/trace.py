@@ -10,11 +10,15 @@ import time
 from .daemon import PATIENCE, Trouble
 
 # The banner comes when all probes are attached.
-COUNT = 'BEGIN {{ printf("Counting\\n"); }} tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @total = count(); }}'
+COUNT = """
+BEGIN {{ printf("Counting\\n"); }}
+tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @total = count(); }}
+"""
+TRACEPOINTS = pathlib.Path("/sys/kernel/tracing/events/raw_syscalls")
 
 
 def can_bpftrace():
-    return os.geteuid() == 0 and shutil.which("bpftrace") and pathlib.Path("/sys/kernel/tracing/events/raw_syscalls").exists()
+    return os.geteuid() == 0 and shutil.which("bpftrace") and TRACEPOINTS.exists()
 
 
 def tool():
@@ -36,14 +40,22 @@ class Trace:
         while self.banner not in self.path.read_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
-                raise Trouble(f"cannot trace: {self.path.read_text().strip() or 'the tracer does not start'}")
+                said = self.path.read_text().strip()
+                raise Trouble(f"cannot trace: {said or 'the tracer does not start'}")
             time.sleep(0.05)
         return self
 
     def finish(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(PATIENCE)
-        return self.path.read_text()
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            # bpftrace has been seen to miss one.
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(2)
+                return self.path.read_text()
+            except subprocess.TimeoutExpired:
+                pass
+        raise Trouble("the tracer does not end")
 
     def __exit__(self, *_):
         self.process.kill()

@@ -100,49 +100,81 @@ fn a_producers_life_is_its_writes_its_pacing_and_at_most_40_other_calls() {
     assert_eq!(daemon.stop().count("records"), 250);
 }
 
-#[test]
-fn a_round_is_one_wait_one_read_for_each_source_and_one_write() {
-    if !has_program("strace") {
-        return skip("strace is not installed");
-    }
+/// The calls for what is sent while it cannot run: so many clients, so many writes each, so many records in a
+/// write.
+fn calls_for(transport: &str, [clients, writes, records]: [usize; 3]) -> Vec<String> {
     let folder = Folder::new();
     let trace = folder.path("trace");
-    let daemon = Setup::new(&folder, &["unixsock"])
+    let daemon = Setup::new(&folder, &[transport])
         .wrapper(["strace", "-o", trace.to_str().unwrap()])
         .start();
-    let mut clients: Vec<Client> = (0..4).map(|_| daemon.connect("unixsock")).collect();
-    for client in &mut clients {
-        client.send("{}\n");
-    }
-    daemon.wait_for_lines(4);
+    let mut clients: Vec<Client> = (0..clients).map(|_| daemon.connect(transport)).collect();
+    let write = "{\"some\":1}\n".repeat(records);
+    let mut send_all = || {
+        for client in &mut clients {
+            (0..writes).for_each(|_| client.send(&write));
+        }
+        clients.len() * writes * records
+    };
+    // Once before it counts, so that the memory is there.
+    let sent = send_all();
+    daemon.wait_for_lines(sent);
     let (before, _) = daemon.calls_while_idle(&trace, Duration::ZERO);
-    // All four have sent when it goes on.
     daemon.signal("STOP");
     wait_for("the stop", || {
         fs::read_to_string(&trace)
             .unwrap()
             .contains("--- stopped by SIGSTOP ---")
     });
-    for client in &mut clients {
-        for _ in 0..100 {
-            client.send("{\"some\":\"record\"}\n");
-        }
-    }
+    let sent = sent + send_all();
     daemon.signal("CONT");
-    daemon.wait_for_lines(404);
+    daemon.wait_for_lines(sent);
     daemon.calls_while_idle(&trace, Duration::ZERO);
     let text = fs::read_to_string(&trace).unwrap();
-    let calls: Vec<&str> = text
+    let calls = text
         .lines()
         .skip(before)
         // Not the signals, nor the wait that has not returned yet.
         .filter(|line| line.contains(") ") && line.contains(" = ") && !line.contains("EINTR"))
-        .map(|line| line.split('(').next().unwrap())
+        .map(|line| line.split('(').next().unwrap().to_owned())
         .collect();
-    assert_eq!(
-        calls,
-        ["epoll_wait", "read", "read", "read", "read", "write"],
-        "{text}"
-    );
-    daemon.stop();
+    assert_eq!(daemon.stop().count("records"), sent as u64);
+    calls
+}
+
+/// However many records wait: they were sent before it looked, and so one look is enough.
+#[test]
+fn a_round_is_one_wait_one_read_for_each_source_and_one_write() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    // A thousand on each connection, in as few writes as a Unix socket's buffer wants. A Unix datagram
+    // socket's queue is 10 long, where nobody has made it longer; a UDP buffer holds more than 200.
+    let loads = [
+        ("unixsock", [4, 10, 100], 4, "read"),
+        ("tcp", [4, 10, 100], 4, "read"),
+        ("fifo", [4, 10, 100], 1, "read"),
+        ("unixgram", [2, 5, 1], 1, "recvmmsg"),
+        ("udp", [4, 50, 1], 4, "recvmmsg"), // 64, 64, 64 and 8
+    ];
+    std::thread::scope(|scope| {
+        for (transport, load, reads, read) in loads {
+            scope.spawn(move || {
+                let mut want = vec![read; reads + 2];
+                want[0] = "epoll_wait";
+                want[reads + 1] = "write";
+                assert_eq!(calls_for(transport, load), want, "{transport}");
+            });
+        }
+    });
+}
+
+/// A full call says nothing of what comes after it: one more call does.
+#[test]
+fn datagrams_that_fill_a_call_cost_one_that_finds_nothing() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let want = ["epoll_wait", "recvmmsg", "recvmmsg", "recvmmsg", "write"];
+    assert_eq!(calls_for("udp", [2, 64, 1]), want);
 }
