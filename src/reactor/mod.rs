@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
-use crate::sys::{self, Signals};
+use crate::sys::{self, PathWatch, Signals};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
@@ -28,7 +28,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
 use paths::Paths;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 use stop::Stop;
@@ -110,6 +110,7 @@ impl Reactor {
         bound: Vec<Bound>,
         sink: Sink,
         signals: Signals,
+        watch: io::Result<PathWatch>,
         settings: Settings,
     ) -> Result<Self, Error> {
         let failed = |e| Error::new("set up", "the event loop", e);
@@ -147,7 +148,7 @@ impl Reactor {
             });
         }
         Ok(Self {
-            paths: Paths::watch(&intakes, poll.registry()),
+            paths: Paths::watch(&intakes, watch, poll.registry()),
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             signals,

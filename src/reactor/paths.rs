@@ -7,6 +7,7 @@ use crate::transports::{self, BindOptions, Bound};
 use log::{error, warn};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,12 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Watches the paths of these intakes.
-    pub(super) fn watch(intakes: &[Intake], registry: &Registry) -> Self {
+    /// Watches the paths of these intakes, if there are any.
+    pub(super) fn watch(
+        intakes: &[Intake],
+        watch: io::Result<PathWatch>,
+        registry: &Registry,
+    ) -> Self {
         let mut paths = Self {
             watch: None,
             due: None,
@@ -36,7 +41,7 @@ impl Paths {
             pause: PAUSE_MIN,
         };
         if intakes.iter().any(|intake| intake.path.is_some()) {
-            let opened = PathWatch::new().and_then(|watch| {
+            let opened = watch.and_then(|watch| {
                 let fd = watch.as_fd().as_raw_fd();
                 registry.register(&mut SourceFd(&fd), WATCH, Interest::READABLE)?;
                 Ok(watch)
