@@ -1,0 +1,187 @@
+//! Starts the two programs that are measured, in folders of their own, and ends them.
+
+use crate::trial::{Linger, Setting};
+use log_aggregator::error::Error;
+use log_aggregator::transports::Transport;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Those that were built beside this program.
+    ///
+    /// # Errors
+    /// When they were not.
+    pub fn find() -> Result<Self, Error> {
+        let own = std::env::current_exe().map_err(|e| Error::new("find", "the programs", e))?;
+        let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
+        for name in ["aggregator", "producer"] {
+            let path = folder.join(name);
+            if !path.is_file() {
+                let missing = Error::new("run", path.display(), "it is not there");
+                return Err(missing.advise("build it: cargo build --release"));
+            }
+        }
+        Ok(Self { folder })
+    }
+
+    /// The path of one of them.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Starts a daemon for this setting in an empty folder, and returns when it is ready. Records get its stamp if
+    /// `stamping`.
+    ///
+    /// # Errors
+    /// When it does not start; it has said why.
+    pub fn start_daemon(
+        &self,
+        setting: &Setting,
+        stamping: bool,
+        folder: &Path,
+    ) -> Result<Daemon, Error> {
+        let transport = setting.transport;
+        let address = match transport {
+            Transport::Tcp | Transport::Udp => "127.0.0.1:0".to_owned(),
+            _ => folder.join(transport.name()).display().to_string(),
+        };
+        let output = folder.join("records.jsonl");
+        let mut command = Command::new(self.path("aggregator"));
+        command.arg("--ipc").arg(format!("{transport}={address}"));
+        command.arg("--output").arg(&output);
+        command.args(["--linger", &linger_argument(setting.linger)]);
+        let buffer = setting.pipe_bytes.map(|bytes| bytes.to_string());
+        command.args(["--buffer", buffer.as_deref().unwrap_or("default")]);
+        if stamping {
+            command.arg("--stamp");
+        }
+        Daemon::start(command, output)
+    }
+
+    /// The command of one producer of this setting; its records say who sent which, and when.
+    pub fn producer(&self, setting: &Setting, endpoint: &str) -> Command {
+        let mut command = Command::new(self.path("producer"));
+        command.args(["--ipc", endpoint, "--stamp"]);
+        command.arg("--size").arg(setting.message_bytes.to_string());
+        command.arg("--rate").arg(setting.rate.to_string());
+        command.arg("--count").arg(setting.records.to_string());
+        if setting.nagle {
+            command.arg("--nagle");
+        }
+        command
+    }
+}
+
+fn linger_argument(linger: Linger) -> String {
+    match linger {
+        Linger::Auto => "auto".to_owned(),
+        Linger::Microseconds(microseconds) => microseconds.to_string(),
+    }
+}
+
+/// A daemon that serves one endpoint. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    said: BufReader<ChildStdout>,
+    /// Where producers reach it: the argument of `--ipc`.
+    pub endpoint: String,
+    /// Its file.
+    pub output: PathBuf,
+}
+
+impl Daemon {
+    fn start(mut command: Command, output: PathBuf) -> Result<Self, Error> {
+        let failed = |reason: &dyn std::fmt::Display| Error::new("start", "a daemon", reason);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        let said = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut daemon = Self {
+            child,
+            said,
+            endpoint: String::new(),
+            output,
+        };
+        let ready = daemon.next_line()?;
+        let endpoint = ready["endpoints"][0].as_str();
+        endpoint
+            .map_or("", |text| text)
+            .clone_into(&mut daemon.endpoint);
+        Ok(daemon)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it and returns its summary.
+    ///
+    /// # Errors
+    /// When it says something else, or fails.
+    pub fn stop(mut self) -> Result<Value, Error> {
+        send_signal(self.pid(), Signal::SIGTERM);
+        let summary = self.next_line()?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| Error::new("stop", "a daemon", e))?;
+        if status.success() {
+            Ok(summary)
+        } else {
+            Err(Error::new(
+                "stop",
+                "a daemon",
+                format!("it ended with {status}"),
+            ))
+        }
+    }
+
+    fn next_line(&mut self) -> Result<Value, Error> {
+        let mut line = String::new();
+        let read = self
+            .said
+            .read_line(&mut line)
+            .map(|_| serde_json::from_str(&line));
+        match read {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) => {
+                let silent = Error::new(
+                    "understand",
+                    "a daemon",
+                    format!("it said '{}'", line.trim_end()),
+                );
+                Err(silent.advise("see what it says above"))
+            }
+            Err(e) => Err(Error::new("hear", "a daemon", e)),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It has ended already unless something went wrong.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process of ours that we have not waited for, so that the number is still its own.
+pub fn send_signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal); // it fails only when the process has ended
+    }
+}
