@@ -3,7 +3,7 @@
 //! Every function returns owned descriptors, plain numbers or [`io::Error`]; no raw descriptor and
 //! no pointer leaves this module. Each `unsafe` block states the fact that it relies on.
 
-pub mod chunk;
+pub mod block;
 mod clock;
 mod datagrams;
 mod files;
