@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
-use crate::sys::{self, PathWatch, Signals};
+use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
@@ -180,6 +180,7 @@ impl Reactor {
     fn rounds(&mut self) -> Result<(), Error> {
         while !self.is_done() {
             self.wait()?;
+            probes::round_start(self.events.iter().count());
             self.dispatch()?;
             let records = self.outlet.records();
             self.flush()?;
@@ -306,6 +307,8 @@ impl Reactor {
             to_the_end: entry.hung_up || stopping,
             stopping,
         };
+        let lines = &cx.recorder.lines;
+        let (bytes, records) = (lines.bytes.len(), lines.records());
         let turn = if stopping && entry.is_inherited {
             entry.source.use_up(&mut cx) // what is still queued is for our successor
         } else {
@@ -328,6 +331,8 @@ impl Reactor {
                 }
             }
         }
+        let lines = self.outlet.lines_of(intake);
+        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
         self.adopt(intake);
     }
 
