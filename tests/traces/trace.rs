@@ -50,8 +50,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Starts scripts side by side as their headers say, by their own names with these arguments, and
-    /// returns when all are attached.
+    /// Starts scripts side by side as their headers say, by their own names with these arguments or with
+    /// these options of bpftrace, and returns when all are attached.
     pub fn start_all<const N: usize>(folder: &Folder, scripts: [(&str, &[&str]); N]) -> [Self; N] {
         let traces = scripts.map(|(name, args)| Self::spawn(folder, name, args));
         for trace in &traces {
@@ -67,8 +67,14 @@ impl Trace {
     fn spawn(folder: &Folder, name: &str, args: &[&str]) -> Self {
         let run = format!("{name} {}", args.join(" "));
         let (output, errors) = (folder.path(&run), folder.path(&format!("{run}.errors")));
-        let bpftrace = Command::new(script(name))
-            .args(args)
+        let mut command = Command::new(script(name));
+        if args.first().is_some_and(|arg| arg.starts_with('-')) {
+            command = Command::new("bpftrace");
+            command.args(args).arg(script(name));
+        } else {
+            command.args(args);
+        }
+        let bpftrace = command
             .stdout(File::create(&output).unwrap())
             .stderr(File::create(&errors).unwrap())
             .spawn()
