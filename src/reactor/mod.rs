@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
-use crate::sys::{self, PathWatch, Signals};
+use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
@@ -189,6 +189,7 @@ impl Reactor {
     fn rounds(&mut self) -> Result<(), Error> {
         while !self.is_done() {
             self.wait()?;
+            probes::round_start(self.events.iter().count());
             self.dispatch()?;
             let records = self.outlet.records();
             self.flush()?;
@@ -332,6 +333,8 @@ impl Reactor {
             to_the_end: entry.hung_up || stopping,
             stopping,
         };
+        let lines = &cx.recorder.lines;
+        let (bytes, records) = (lines.bytes.len(), lines.records());
         let turn = if stopping && entry.is_inherited {
             entry.source.use_up(&mut cx) // what is still queued is for our successor
         } else {
@@ -354,6 +357,8 @@ impl Reactor {
                 }
             }
         }
+        let lines = self.outlet.lines_of(intake);
+        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
         self.adopt(intake);
     }
 

@@ -10,6 +10,7 @@ mod files;
 mod inherited;
 mod inotify;
 mod links;
+pub mod probes;
 mod process;
 mod signals;
 mod sockets;
