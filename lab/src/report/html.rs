@@ -1,11 +1,12 @@
 //! `report.html`: one file that refers to nothing outside, without scripts.
 
+use super::chart::svg;
 use super::figures::{self, Figure};
 use super::glossary::GLOSSARY;
 use super::summary::Summary;
 use super::tables::{self, TABLES};
 use super::warnings::Warning;
-use super::{environment, escape, svg};
+use super::{environment, escape};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -42,7 +43,9 @@ pub fn page(summary: &Summary, warnings: &[Warning]) -> String {
             under_which_load(summary),
             table(summary, "comparison")
         ),
-        format!("<section>\n<h2>In pictures</h2>\n{figures}</section>\n"),
+        format!(
+            "<section>\n<h2>In pictures</h2>\n<div class=\"figures\">\n{figures}</div>\n</section>\n"
+        ),
         format!(
             "<section>\n<h2>All numbers</h2>\n<p>Times are medians of the repetitions, percentiles are of all \
                  repetitions merged, counts of records are sums.</p>\n{more}</section>\n"
@@ -110,9 +113,14 @@ fn under_which_load(summary: &Summary) -> String {
 
 fn figure(figure: &Figure) -> String {
     format!(
-        "<figure id=\"{}\">\n<h3>{}</h3>\n<p>{}</p>\n<div class=\"panels\">\n{}</div>\n<details>\n\
+        "<figure id=\"{}\"{}>\n<h3>{}</h3>\n<p>{}</p>\n<div class=\"panels\">\n{}</div>\n<details>\n\
          <summary>The numbers</summary>\n{}</details>\n</figure>\n",
         figure.name,
+        if figure.panels.len() > 1 {
+            " class=\"wide\""
+        } else {
+            ""
+        },
         escape(&figure.title),
         escape(figure.reading),
         figure.html(),

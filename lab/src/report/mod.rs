@@ -3,8 +3,8 @@
 //!
 //! All of them show numbers of one [`summary::Summary`], each found by its key.
 
-mod bars;
 mod calls;
+mod chart;
 mod costs;
 mod documents;
 mod environment;
@@ -15,22 +15,18 @@ mod glossary;
 mod html;
 mod journeys;
 mod key;
-mod lines;
 mod markdown;
 mod measure;
 mod numbers;
 mod point;
 mod rank;
-mod scale;
 mod seed;
 mod summary;
-mod svg;
 mod table;
 mod tables;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod timeline;
 mod value;
 mod warnings;
 

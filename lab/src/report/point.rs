@@ -171,7 +171,7 @@ impl Rate {
     /// For an axis: short.
     pub fn label(self) -> String {
         match self {
-            Self::PerSecond(rate) => super::value::number(f64::from(rate)),
+            Self::PerSecond(rate) => super::value::whole(rate),
             Self::FlatOut => "flat out".to_owned(),
         }
     }

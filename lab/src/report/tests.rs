@@ -71,12 +71,12 @@ fn every_figure_has_a_title_a_description_and_the_numbers_of_the_file() {
         "cpu",
         "calls",
         "percentiles",
+        "percentiles-sent",
         "latency",
         "batch",
         "throughput",
         "loss",
         "waterfall",
-        "percentiles-sent",
     ];
     assert_eq!(names, all);
     for figure in figures {

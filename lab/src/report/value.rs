@@ -75,6 +75,11 @@ pub fn number(value: f64) -> String {
     with_decimals(value, decimals)
 }
 
+/// A whole number, with commas between thousands.
+pub fn whole(value: u32) -> String {
+    with_decimals(f64::from(value), 0)
+}
+
 /// A number with so many decimals, and commas between thousands.
 pub fn with_decimals(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");

@@ -3,7 +3,7 @@
 //! Colours are classes, which the style of the page or of the file defines for light and dark. No colour stands
 //! alone: each mechanism has a mark and a dash of its own, too.
 
-use super::escape;
+use crate::report::escape;
 use log_aggregator::transports::Transport;
 use std::fmt::Write;
 
@@ -134,6 +134,7 @@ SCOPE{--paper:#fff;--ink:#1a1c1e;--soft:#565c63;--grid:#e2e5e8;--unixsock:#0072b
 --unixsock:#56b4e9;--tcp:#ff8a4c;--unixgram:#2fc79b;--udp:#e79fc8;--fifo:#eceef0;--p1:#4a9fd0;--p2:#d3a544;\
 --p3:#5fb89a;--p4:#c48bae;--p5:#8d959d}}\n\
 svg text{font:12.5px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:var(--ink)}\n\
+svg .strong{paint-order:stroke;stroke:var(--paper);stroke-width:3px}\n\
 svg .soft{fill:var(--soft)}\nsvg .strong{font-weight:600}\nsvg .inside{fill:#101214}\n\
 svg .paper{fill:var(--paper)}\n\
 svg .grid{stroke:var(--grid);stroke-width:1}\nsvg .axis{stroke:var(--soft);stroke-width:1}\n\

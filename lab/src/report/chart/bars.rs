@@ -2,7 +2,7 @@
 
 use super::scale::Scale;
 use super::svg::{Anchor, Drawing, width};
-use super::value::number;
+use crate::report::value::number;
 
 /// How wide it is, in units of the drawing.
 pub const WIDTH: f64 = 420.0;
@@ -18,8 +18,8 @@ pub struct Bars {
     pub title: String,
     /// Below the axis.
     pub x_label: String,
-    /// What the parts are; at most five.
-    pub parts: Vec<String>,
+    /// What the parts are, and the shade of each, from 1 to 5.
+    pub parts: Vec<(String, usize)>,
     /// Name of each bar, and as many numbers as there are parts.
     pub rows: Vec<(String, Vec<f64>)>,
 }
@@ -63,9 +63,10 @@ impl Bars {
             let (start, end) = (at(sum), at(sum + value));
             sum += value;
             let text = number(*value);
-            let words = format!("{name}, {}: {text}", self.parts[index]);
+            let (part, shade) = &self.parts[index];
+            let words = format!("{name}, {part}: {text}");
             drawing.rect(
-                &format!("part p{}", index + 1),
+                &format!("part p{shade}"),
                 (start, y),
                 (end - start, BAR),
                 &words,
@@ -85,14 +86,14 @@ impl Bars {
 }
 
 /// What each part is, in the order of the bars, from this height on; returns where it ends.
-pub fn legend(drawing: &mut Drawing, parts: &[String], top: f64) -> f64 {
+pub fn legend(drawing: &mut Drawing, parts: &[(String, usize)], top: f64) -> f64 {
     let (mut x, mut y) = (4.0, top);
-    for (index, part) in parts.iter().enumerate() {
+    for (part, shade) in parts {
         let needed = width(part) + 30.0;
         if x + needed > WIDTH && x > 4.0 {
             (x, y) = (4.0, y + 18.0);
         }
-        drawing.rect(&format!("part p{}", index + 1), (x, y), (12.0, 12.0), "");
+        drawing.rect(&format!("part p{shade}"), (x, y), (12.0, 12.0), "");
         drawing.text("", (x + 16.0, y + 10.5), Anchor::Start, part);
         x += needed;
     }

@@ -1,13 +1,13 @@
 //! The waterfall: for each mechanism two lanes on one clock, the sender's and the daemon's.
 
 use super::bars::legend;
-use super::point::Work;
 use super::scale::Scale;
-use super::summary::Summary;
 use super::svg::{Anchor, Drawing};
-use super::value::number;
-use super::{Point, journeys};
 use crate::journey::Step::{self, *};
+use crate::report::point::Work;
+use crate::report::summary::Summary;
+use crate::report::value::number;
+use crate::report::{Point, journeys};
 use log_aggregator::transports::Transport;
 
 const LEFT: f64 = 84.0;
@@ -40,7 +40,12 @@ pub fn draw(summary: &Summary, transports: &[Transport]) -> (Drawing, f64) {
         Anchor::Start,
         "From the send call to the file, median of each step",
     );
-    let top = legend(&mut drawing, &PARTS.map(str::to_owned), 24.0);
+    let parts: Vec<(String, usize)> = PARTS
+        .iter()
+        .zip(1..)
+        .map(|(part, shade)| ((*part).to_owned(), shade))
+        .collect();
+    let top = legend(&mut drawing, &parts, 24.0);
     let at = |transport: Transport, step: Step| {
         let measure = format!("step_{}", journeys::name(step));
         summary

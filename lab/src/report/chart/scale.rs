@@ -1,6 +1,6 @@
 //! From numbers to places on an axis, and the ticks that people expect there.
 
-use super::value::number;
+use crate::report::value::number;
 
 /// A vertical axis.
 #[derive(Clone, Debug, PartialEq)]
