@@ -71,24 +71,31 @@ pub fn batch(summary: &Summary) -> Figure {
     }
 }
 
-pub fn throughput(summary: &Summary) -> Figure {
-    let points = axis(summary, |point| Point { size: 0, ..point });
+/// The size of each point's message as a place on a logarithmic axis.
+fn by_size(points: &[Point]) -> Vec<(f64, String)> {
     let log = |point: &Point| f64::from(point.size.max(1)).ln();
     let (low, high) = (
         points.first().map_or(0.0, log),
         points.last().map_or(1.0, log),
     );
-    let size = |point: Point| whole(point.size);
-    let ticks: Vec<(f64, String)> = points
+    let place = |point: &Point| (log(point) - low) / (high - low).max(1e-9);
+    points
         .iter()
-        .map(|point| {
-            (
-                (log(point) - low) / (high - low).max(1e-9),
-                whole(point.size),
-            )
-        })
-        .collect();
-    let rate = points.first().map_or(Rate::FlatOut, |point| point.rate);
+        .map(|point| (place(point), whole(point.size)))
+        .collect()
+}
+
+pub fn throughput(summary: &Summary) -> Figure {
+    let mut points = axis(summary, |point| Point { size: 0, ..point });
+    // A planned rate says nothing of what could be.
+    let rate = points
+        .iter()
+        .map(|point| point.rate)
+        .max()
+        .unwrap_or(Rate::FlatOut);
+    points.retain(|point| point.rate == rate);
+    let size = |point: Point| whole(point.size);
+    let ticks = by_size(&points);
     let chart = Lines {
         title: format!("Records a second, {}", rate.words()),
         x_label: "bytes of a record's message".to_owned(),

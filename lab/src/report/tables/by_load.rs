@@ -6,7 +6,7 @@ use crate::report::point::Work;
 use crate::report::summary::Summary;
 use crate::report::table::Table;
 
-const RATE: (&str, fn(Point) -> String) = ("a producer's rate", load_name);
+const RATE: &str = "a producer's rate";
 
 pub fn cpu(summary: &Summary) -> Table {
     let columns = [
@@ -20,7 +20,13 @@ pub fn cpu(summary: &Summary) -> Table {
         ("daemon MiB", "daemon_memory"),
         ("producer MiB", "producer_memory"),
     ];
-    rows(summary, &by_rate(summary, "program_cpu"), RATE, &columns)
+    rows(
+        summary,
+        &by_rate(summary, "program_cpu"),
+        RATE,
+        load_name,
+        &columns,
+    )
 }
 
 pub fn latency(summary: &Summary) -> Table {
@@ -36,7 +42,13 @@ pub fn latency(summary: &Summary) -> Table {
         ("p99.9", "sent_p99.9"),
         ("max", "sent_max"),
     ];
-    rows(summary, &by_rate(summary, "due_max"), RATE, &columns)
+    rows(
+        summary,
+        &by_rate(summary, "due_max"),
+        RATE,
+        load_name,
+        &columns,
+    )
 }
 
 pub fn calls(summary: &Summary) -> Table {
@@ -54,7 +66,7 @@ pub fn calls(summary: &Summary) -> Table {
         ("other", "daemon_other"),
         ("all", "daemon_calls"),
     ];
-    rows(summary, &traced(summary), RATE, &columns)
+    rows(summary, &traced(summary), RATE, load_name, &columns)
 }
 
 /// The loads whose calls were counted: the original's, and those of the centre at all rates.
@@ -81,7 +93,13 @@ pub fn switches(summary: &Summary) -> Table {
         ("made to yield", "producer_involuntary"),
         ("wake-ups", "producer_wakeups"),
     ];
-    rows(summary, &by_rate(summary, "batch"), RATE, &columns)
+    rows(
+        summary,
+        &by_rate(summary, "batch"),
+        RATE,
+        load_name,
+        &columns,
+    )
 }
 
 pub fn loss(summary: &Summary) -> Table {
@@ -95,7 +113,13 @@ pub fn loss(summary: &Summary) -> Table {
         ("twice", "duplicates"),
         ("out of order", "reordered"),
     ];
-    rows(summary, &by_rate(summary, "sent"), RATE, &columns)
+    rows(
+        summary,
+        &by_rate(summary, "sent"),
+        RATE,
+        load_name,
+        &columns,
+    )
 }
 
 pub fn tracing(summary: &Summary) -> Table {
@@ -108,5 +132,5 @@ pub fn tracing(summary: &Summary) -> Table {
         .into_iter()
         .filter(|point| point.work != Work::SelfCheck)
         .collect();
-    rows(summary, &points, ("load", |point| point.words()), &columns)
+    rows(summary, &points, "load", |point| point.words(), &columns)
 }

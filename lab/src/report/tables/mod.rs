@@ -100,14 +100,15 @@ pub fn load_name(point: Point) -> String {
     }
 }
 
-/// A row for each mechanism and load, columns as given: title and measure.
+/// A row for each mechanism and load, the load under this title and by this name; columns as given: title and measure.
 fn rows(
     summary: &Summary,
     points: &[Point],
-    load: (&str, fn(Point) -> String),
+    title: &str,
+    name: impl Fn(Point) -> String,
     columns: &[(&str, &str)],
 ) -> Table {
-    let titles: Vec<&str> = ["transport", load.0]
+    let titles: Vec<&str> = ["transport", title]
         .into_iter()
         .chain(columns.iter().map(|(title, _)| *title))
         .collect();
@@ -121,7 +122,7 @@ fn rows(
             if cells.iter().all(|cell| cell.key.is_none()) {
                 continue;
             }
-            let names = [Cell::text(transport.name()), Cell::text(load.1(*point))];
+            let names = [Cell::text(transport.name()), Cell::text(name(*point))];
             table.rows.push(names.into_iter().chain(cells).collect());
         }
     }

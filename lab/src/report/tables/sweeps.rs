@@ -7,21 +7,31 @@ use crate::report::table::Table;
 use crate::report::value::whole;
 use crate::trial::Linger;
 
-/// The loads that differ from each other in one field, at the rate at which there are the most of them.
+/// The loads that differ from the centre in one field and perhaps the rate; of each rate at which there are several.
 pub fn axis(summary: &Summary, same: fn(Point) -> Point) -> Vec<Point> {
     let Some(centre) = summary.centre() else {
         return Vec::new();
     };
-    let all = summary.points("throughput");
-    let at = |rate| {
-        all.iter()
-            .copied()
-            .filter(move |point| same(*point) == same(Point { rate, ..centre }))
+    let alike = |point: &Point| {
+        same(*point)
+            == same(Point {
+                rate: point.rate,
+                ..centre
+            })
     };
-    let rates = all.iter().map(|point| point.rate);
-    let best = rates.max_by_key(|rate| (at(*rate).count(), *rate));
-    let points: Vec<Point> = best.map_or(Vec::new(), |rate| at(rate).collect());
-    if points.len() > 1 { points } else { Vec::new() }
+    let points: Vec<Point> = summary
+        .points("throughput")
+        .into_iter()
+        .filter(alike)
+        .collect();
+    let several = |point: &&Point| {
+        points
+            .iter()
+            .filter(|other| other.rate == point.rate)
+            .count()
+            > 1
+    };
+    points.iter().filter(several).copied().collect()
 }
 
 const COSTS: &[(&str, &str)] = &[
@@ -36,59 +46,103 @@ const COSTS: &[(&str, &str)] = &[
     ("lost %", "lost"),
 ];
 
+/// By the size of the message.
 pub fn sizes(summary: &Summary) -> Table {
     let points = axis(summary, |point| Point { size: 0, ..point });
     let name = |point: Point| format!("{}, {}", whole(point.size), point.rate.label());
-    rows(summary, &points, ("bytes, rate", name), COSTS)
+    rows(summary, &points, "bytes, rate", name, COSTS)
 }
 
+/// By the number of producers.
 pub fn producers(summary: &Summary) -> Table {
     let points = axis(summary, |point| Point {
         producers: 0,
         ..point
     });
     let name = |point: Point| format!("{}, {}", point.producers, point.rate.label());
-    rows(summary, &points, ("producers, rate", name), COSTS)
+    rows(summary, &points, "producers, rate", name, COSTS)
 }
 
+/// By the queue of Unix datagrams.
 pub fn qlen(summary: &Summary) -> Table {
-    sweep(summary, "queue", |point| {
-        point.qlen.map(|qlen| qlen.to_string())
+    let points = turned(summary, |point| point.qlen.is_some());
+    sweep(summary, "queue, rate", &points, |point| {
+        point.qlen.map(whole)
     })
 }
 
+/// By the size of the pipe.
 pub fn pipe(summary: &Summary) -> Table {
-    sweep(summary, "pipe bytes", |point| point.pipe.map(whole))
-}
-
-pub fn nagle(summary: &Summary) -> Table {
-    let word = |on: bool| if on { "on" } else { "off" }.to_owned();
-    sweep(summary, "Nagle", move |point| point.nagle.map(word))
-}
-
-pub fn linger(summary: &Summary) -> Table {
-    sweep(summary, "linger, us", |point| match point.linger? {
-        Linger::Auto => Some("auto".to_owned()),
-        Linger::Microseconds(microseconds) => Some(microseconds.to_string()),
+    let points = turned(summary, |point| point.pipe.is_some());
+    sweep(summary, "pipe bytes, rate", &points, |point| {
+        point.pipe.map(whole)
     })
 }
 
-fn sweep(summary: &Summary, title: &str, knob: impl Fn(Point) -> Option<String>) -> Table {
-    let points = summary.points("throughput").into_iter();
-    let points: Vec<Point> = points.filter(|point| knob(*point).is_some()).collect();
-    let mut table = rows(summary, &points, ("", |point| point.to_string()), COSTS);
-    if table.is_empty() {
-        return table;
+/// With and without Nagle's algorithm.
+pub fn nagle(summary: &Summary) -> Table {
+    let points = turned(summary, |point| point.nagle.is_some());
+    sweep(summary, "Nagle, rate", &points, |point| {
+        point
+            .nagle
+            .map(|on| if on { "on" } else { "off" }.to_owned())
+    })
+}
+
+/// With and without lingering. Where only `auto` was asked for by itself, all other trials are those without.
+pub fn linger(summary: &Summary) -> Table {
+    let mut points = turned(summary, |point| point.linger.is_some());
+    let has_both = points
+        .iter()
+        .any(|point| point.linger == Some(Linger::Microseconds(0)));
+    if !has_both {
+        let bare: Vec<Point> = points
+            .iter()
+            .map(|point| Point {
+                linger: None,
+                ..*point
+            })
+            .collect();
+        points.extend(bare);
+        points.sort_by_key(|point| {
+            (
+                Point {
+                    linger: None,
+                    ..*point
+                },
+                point.linger,
+            )
+        });
     }
-    table.columns[1] = format!("{title}, rate");
-    for row in &mut table.rows {
-        if let Ok(point) = row[1].text.parse::<Point>() {
-            row[1].text = format!(
-                "{}, {}",
-                knob(point).unwrap_or_default(),
-                point.rate.label()
-            );
+    sweep(summary, "linger us, rate", &points, |point| {
+        match point.linger {
+            Some(Linger::Auto) => Some("auto".to_owned()),
+            Some(Linger::Microseconds(microseconds)) => Some(whole(microseconds)),
+            None => Some(whole(0)),
         }
-    }
-    table
+    })
+}
+
+fn turned(summary: &Summary, knob: fn(&Point) -> bool) -> Vec<Point> {
+    summary
+        .points("throughput")
+        .into_iter()
+        .filter(knob)
+        .collect()
+}
+
+fn sweep(
+    summary: &Summary,
+    title: &str,
+    points: &[Point],
+    word: fn(Point) -> Option<String>,
+) -> Table {
+    let name = |point: Point| {
+        format!(
+            "{}, {}",
+            word(point).unwrap_or_default(),
+            point.rate.label()
+        )
+    };
+    rows(summary, points, title, name, COSTS)
 }
