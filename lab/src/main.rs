@@ -13,6 +13,7 @@ mod run;
 mod seed;
 mod self_check;
 mod sweep;
+mod trace;
 mod trial;
 
 use cli::{Command, Options, Quick};

@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -71,6 +72,7 @@ impl Programs {
     /// The command of one producer of this setting; its records say who sent which, and when.
     pub fn producer(&self, setting: &Setting, endpoint: &str) -> Command {
         let mut command = Command::new(self.path("producer"));
+        command.process_group(0).stdin(Stdio::null()); // as the daemon
         command.args(["--ipc", endpoint, "--stamp"]);
         command.arg("--size").arg(setting.message_bytes.to_string());
         command.arg("--rate").arg(setting.rate.to_string());
@@ -104,6 +106,7 @@ impl Daemon {
     fn start(mut command: Command, output: PathBuf) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::new("start", "a daemon", reason);
         let mut child = command
+            .process_group(0) // Ctrl-C is for lab alone, which then ends it
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
