@@ -26,8 +26,6 @@ const JOURNEYS_SECONDS: (f64, f64) = (3.0, 0.2);
 pub struct Session {
     /// The trials.
     pub plan: Plan,
-    /// Who counts: records are followed only where bpftrace works.
-    pub tracing: Tracing,
     /// How many records are followed over each mechanism.
     pub journeys: u32,
     /// What cannot be done here, and how to get it.
@@ -69,9 +67,12 @@ impl Session {
     /// Returns how many trials were made.
     fn make_all(&self, bench: &Bench, writer: &Writer) -> Result<usize, Error> {
         let mechanisms = self.mechanisms();
-        let follows = self.journeys > 0 && self.tracing == Tracing::Bpftrace;
         let following = JOURNEYS_SECONDS.0 + f64::from(self.journeys) * JOURNEYS_SECONDS.1;
-        let journeys = if follows { &mechanisms[..] } else { &[] };
+        let journeys = if self.journeys > 0 {
+            &mechanisms[..]
+        } else {
+            &[]
+        };
         #[allow(clippy::cast_precision_loss)] // five
         let estimate = self.plan.trials.iter().map(Planned::estimate).sum::<f64>()
             + following * journeys.len() as f64;
@@ -91,7 +92,10 @@ impl Session {
             if bench.interrupt.is_set() {
                 break;
             }
-            progress.show(&format!("following {} records over {transport}", self.journeys));
+            progress.show(&format!(
+                "following {} records over {transport}",
+                self.journeys
+            ));
             for journey in follow::journeys(bench.programs, transport, self.journeys)? {
                 writer.journey(&journey)?;
             }
@@ -146,14 +150,16 @@ fn bases(plan: &Plan, bench: &Bench) -> Result<BTreeMap<Transport, Usage>, Error
         if bases.contains_key(&setting.transport) || bench.interrupt.is_set() {
             continue;
         }
-        let folder = tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
         let plain = Setting {
             qlen: None,
             pipe_bytes: None,
             ..setting.clone()
         };
         let daemon = bench.programs.start_daemon(&plain, false, folder.path())?;
-        let base = load::without_records(bench.programs, &plain, &daemon.endpoint, bench.interrupt)?;
+        let base =
+            load::without_records(bench.programs, &plain, &daemon.endpoint, bench.interrupt)?;
         daemon.stop()?;
         bases.insert(setting.transport, base);
     }
