@@ -47,6 +47,7 @@ pub fn at_rate(name: &str, rate: u32) -> Setting {
 }
 
 /// A trial that nobody watched, of so many records in a second.
+#[allow(clippy::needless_pass_by_value)] // a setting is made for its trial
 pub fn timed(setting: Setting, records: u64) -> Trial {
     Trial {
         index: 0,

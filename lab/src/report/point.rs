@@ -176,6 +176,14 @@ impl Rate {
         }
     }
 
+    /// After a number that it goes with: `at 1,000/s`.
+    pub fn after(self) -> String {
+        match self {
+            Self::PerSecond(_) => format!("at {}/s", self.label()),
+            Self::FlatOut => self.label(),
+        }
+    }
+
     /// In a sentence.
     pub fn words(self) -> String {
         match self {

@@ -32,8 +32,16 @@ impl Cell {
         }
     }
 
-    /// A number of the summary; a dash if it was not measured.
+    /// A number of the summary, or, by `range_` and its name, from where to where its repetitions are; a dash if it was
+    /// not measured.
     pub fn of(summary: &Summary, measure: &str, transport: Transport, point: super::Point) -> Self {
+        if let Some(of) = measure.strip_prefix("range_") {
+            let value = summary
+                .get(of, transport, point)
+                .filter(|value| value.each.len() > 1);
+            let range = |value: &Value| format!("{}-{}", number(value.low()), number(value.high()));
+            return Self::text(value.map_or_else(|| "-".to_owned(), range));
+        }
         let measure = measure.to_owned();
         let key = Key {
             point,

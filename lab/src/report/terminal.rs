@@ -1,12 +1,11 @@
 //! What a run prints at its end: a table that fits 100 columns, and the warnings.
 
+use super::Point;
 use super::point::Rate;
 use super::summary::Summary;
 use super::table::{Cell, Table};
 use super::tables::{self, relative};
 use super::warnings::Warning;
-use super::{Point, value::number};
-use log_aggregator::transports::Transport;
 
 /// Columns that a terminal surely has.
 const WIDTH: usize = 100;
@@ -19,7 +18,7 @@ pub fn text(summary: &Summary, warnings: &[Warning]) -> String {
             "{}; CPU in us a record, latency in us from due\n\n",
             point.words()
         );
-        text += &comparison(summary, point).without_empty_columns().text();
+        text += &narrow(comparison(summary, point).without_empty_columns()).text();
     }
     for name in ["seed", "qlen", "pipe", "nagle", "linger", "waterfall"] {
         if let Ok(table) = tables::by_name(summary, name) {
@@ -64,7 +63,7 @@ fn comparison(summary: &Summary, point: Point) -> Table {
         table.rows.push(vec![
             Cell::text(transport.name()),
             of("program_cpu", point),
-            Cell::text(range(summary, transport, point)),
+            of("range_program_cpu", point),
             Cell::text(relative(summary, "program_cpu", transport, point)),
             of("due_p50", point),
             of("due_p99", point),
@@ -76,13 +75,6 @@ fn comparison(summary: &Summary, point: Point) -> Table {
         ]);
     }
     table
-}
-
-fn range(summary: &Summary, transport: Transport, point: Point) -> String {
-    let value = summary.get("program_cpu", transport, point);
-    value.map_or("-".to_owned(), |value| {
-        format!("{}-{}", number(value.low()), number(value.high()))
-    })
 }
 
 /// Without its last columns, if they do not fit.
@@ -121,6 +113,7 @@ mod tests {
     use crate::report::fixture;
     use crate::report::summary::Part;
     use crate::report::warnings;
+    use log_aggregator::transports::Transport;
 
     #[test]
     fn everything_fits_a_hundred_columns() {

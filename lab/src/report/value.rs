@@ -44,9 +44,10 @@ impl Value {
         (self.high() - self.low()) / self.value.abs()
     }
 
-    /// Whether all repetitions of this are below all of the other.
+    /// Whether all repetitions of this are below all of the other. Of one repetition nobody knows.
     pub fn is_below(&self, other: &Self) -> bool {
-        self.high() < other.low()
+        let known = |value: &Self| value.each.len() > 1;
+        known(self) && known(other) && self.high() < other.low()
     }
 }
 
@@ -64,12 +65,15 @@ pub fn median(values: &[f64]) -> Option<f64> {
 
 /// A number as people read it: three significant digits, or all of its whole part, with commas between thousands.
 pub fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.000_05 {
+        return "<0.0001".to_owned();
+    }
     let decimals = match value.abs() {
         0.0 => 0,
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
         size if size >= 0.0995 => 2,
-        size if size >= 0.00995 => 3,
+        size if size >= 0.000_995 => 3,
         _ => 4,
     };
     with_decimals(value, decimals)
@@ -116,7 +120,8 @@ mod tests {
         let of = |each: &[f64]| Value::median_of(each.to_vec()).unwrap();
         assert!(of(&[1.0, 2.0]).is_below(&of(&[2.1, 3.0])));
         assert!(!of(&[1.0, 2.2]).is_below(&of(&[2.1, 3.0])));
-        assert!(!of(&[2.0]).is_below(&of(&[2.0])));
+        assert!(!of(&[2.0, 2.0]).is_below(&of(&[2.0, 2.0])));
+        assert!(!of(&[1.0]).is_below(&of(&[2.1, 3.0])));
         assert_eq!(of(&[1.0, 2.0, 3.0]).spread(), 1.0);
     }
 
@@ -132,7 +137,8 @@ mod tests {
             (99.97, "100"),
             (1_234_567.4, "1,234,567"),
             (-1_234.0, "-1,234"),
-            (-0.000_01, "0.0000"),
+            (0.000_01, "<0.0001"),
+            (0.008, "0.008"),
             (100.0, "100"),
         ];
         for (value, want) in cases {

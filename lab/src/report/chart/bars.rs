@@ -20,8 +20,21 @@ pub struct Bars {
     pub x_label: String,
     /// What the parts are, and the shade of each, from 1 to 5.
     pub parts: Vec<(String, usize)>,
-    /// Name of each bar, and as many numbers as there are parts.
-    pub rows: Vec<(String, Vec<f64>)>,
+    /// From top to bottom.
+    pub rows: Vec<Bar>,
+}
+
+/// A bar.
+#[derive(Debug)]
+pub struct Bar {
+    /// Before it.
+    pub name: String,
+    /// As many numbers as there are parts.
+    pub parts: Vec<f64>,
+    /// At its end. (A median of sums is not quite the sum of medians.)
+    pub total: f64,
+    /// From where to where the totals of the repetitions are.
+    pub range: (f64, f64),
 }
 
 impl Bars {
@@ -30,8 +43,7 @@ impl Bars {
         let mut drawing = Drawing::default();
         drawing.text("strong", (4.0, 13.0), Anchor::Start, &self.title);
         let top = legend(&mut drawing, &self.parts, 24.0);
-        let totals = self.rows.iter().map(|(_, parts)| parts.iter().sum());
-        let scale = Scale::linear(totals);
+        let scale = Scale::linear(self.rows.iter().map(|bar| bar.range.1.max(bar.total)));
         #[allow(clippy::cast_precision_loss)] // a handful of rows
         let bottom = top + ROW * self.rows.len() as f64 + 2.0;
         for (place, label) in scale.ticks() {
@@ -40,8 +52,8 @@ impl Bars {
             drawing.text("soft", (x, bottom + 15.0), Anchor::Middle, &label);
         }
         let mut y = top + 4.0;
-        for (name, parts) in &self.rows {
-            self.draw_row(&mut drawing, &scale, y, name, parts);
+        for bar in &self.rows {
+            self.draw_row(&mut drawing, &scale, y, bar);
             y += ROW;
         }
         drawing.line("axis", (LEFT, top), (LEFT, bottom));
@@ -54,34 +66,42 @@ impl Bars {
         (drawing, bottom + 42.0)
     }
 
-    fn draw_row(&self, drawing: &mut Drawing, scale: &Scale, y: f64, name: &str, parts: &[f64]) {
+    fn draw_row(&self, drawing: &mut Drawing, scale: &Scale, y: f64, bar: &Bar) {
         let baseline = y + BAR - 5.0;
-        drawing.text("", (LEFT - 6.0, baseline), Anchor::End, name);
+        let at = |value: f64| LEFT + scale.place(value) * (RIGHT - LEFT);
+        drawing.text("", (LEFT - 6.0, baseline), Anchor::End, &bar.name);
         let mut sum = 0.0;
-        for (index, value) in parts.iter().enumerate() {
-            let at = |value: f64| LEFT + scale.place(value) * (RIGHT - LEFT);
+        for (value, (part, shade)) in bar.parts.iter().zip(&self.parts) {
             let (start, end) = (at(sum), at(sum + value));
             sum += value;
             let text = number(*value);
-            let (part, shade) = &self.parts[index];
-            let words = format!("{name}, {part}: {text}");
-            drawing.rect(
-                &format!("part p{shade}"),
-                (start, y),
-                (end - start, BAR),
-                &words,
-            );
+            let words = format!("{}, {part}: {text}", bar.name);
+            let class = format!("part p{shade}");
+            drawing.rect(&class, (start, y), (end - start, BAR), &words);
             if end - start > width(&text) + 6.0 {
-                drawing.text(
-                    "inside",
-                    (f64::midpoint(start, end), baseline),
-                    Anchor::Middle,
-                    &text,
-                );
+                let middle = f64::midpoint(start, end);
+                drawing.text("inside", (middle, baseline), Anchor::Middle, &text);
             }
         }
-        let end = LEFT + scale.place(sum) * (RIGHT - LEFT);
-        drawing.text("strong", (end + 5.0, baseline), Anchor::Start, &number(sum));
+        let (low, high) = (at(bar.range.0), at(bar.range.1));
+        if high - low > 1.0 {
+            draw_whisker(drawing, low, high, y + BAR + 2.0);
+        }
+        let end = at(sum.max(bar.total));
+        drawing.text(
+            "strong",
+            (end + 5.0, baseline),
+            Anchor::Start,
+            &number(bar.total),
+        );
+    }
+}
+
+/// From the lowest to the highest repetition, right below a bar.
+fn draw_whisker(drawing: &mut Drawing, low: f64, high: f64, y: f64) {
+    drawing.line("whisker", (low, y), (high, y));
+    for x in [low, high] {
+        drawing.line("whisker", (x, y - 2.0), (x, y + 2.0));
     }
 }
 

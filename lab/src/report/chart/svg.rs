@@ -138,6 +138,7 @@ svg .strong{paint-order:stroke;stroke:var(--paper);stroke-width:3px}\n\
 svg .soft{fill:var(--soft)}\nsvg .strong{font-weight:600}\nsvg .inside{fill:#101214}\n\
 svg .paper{fill:var(--paper)}\n\
 svg .grid{stroke:var(--grid);stroke-width:1}\nsvg .axis{stroke:var(--soft);stroke-width:1}\n\
+svg .whisker{stroke:var(--ink);stroke-width:1.3}\n\
 svg .leader{stroke:var(--soft);stroke-width:.7;stroke-dasharray:1.5 2}\n\
 svg .series{fill:none;stroke-width:2;stroke-linejoin:round}\nsvg .mark{stroke:var(--paper);stroke-width:.8}\n\
 svg .series.unixsock{stroke:var(--unixsock)}svg .mark.unixsock{fill:var(--unixsock)}\n\

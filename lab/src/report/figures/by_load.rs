@@ -52,8 +52,8 @@ pub fn latency(summary: &Summary) -> Figure {
         name: "latency",
         title: "Latency by rate".to_owned(),
         reading: "Lower is quicker; the scale goes by tenfolds. Latency is from when the record was due until the \
-                  daemon's read returned. Flat out is not shown: there it is the length of a queue. Often the middle is \
-                  quickest: at low rates processors and caches have gone to sleep, at high rates records wait for each other.",
+                  daemon's read returned. Flat out is not shown: there it is the length of a queue. A \
+                  processor that has slept since the last record must wake up first, so a low rate is often slower.",
         panels,
         table: stack(tables),
     }

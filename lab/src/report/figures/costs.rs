@@ -3,7 +3,7 @@
 use super::Figure;
 use super::parts::{at_rate, bars, grid, stack};
 use crate::report::Point;
-use crate::report::chart::bars::Bars;
+use crate::report::chart::bars::{Bar, Bars};
 use crate::report::point::Work;
 use crate::report::summary::Summary;
 use crate::report::table::Table;
@@ -12,18 +12,12 @@ use log_aggregator::transports::Transport;
 
 pub fn cpu(summary: &Summary) -> Figure {
     let parts = [("producers", "producer_cpu"), ("daemon", "daemon_cpu")];
+    let both = ("both", "program_cpu");
     let points = by_rate(summary, "program_cpu");
     let panel = |point: &Point| {
         let row = |kind: Transport| {
-            let of = |measure| {
-                summary
-                    .get(measure, kind, *point)
-                    .map_or(0.0, |value| value.value)
-            };
-            (
-                kind.name().to_owned(),
-                parts.map(|(_, measure)| of(measure)).to_vec(),
-            )
+            let measures = parts.map(|(_, measure)| measure);
+            bar(summary, kind, *point, &measures, "program_cpu")
         };
         bars(&Bars {
             title: format!("Processor time {}", at_rate(*point)),
@@ -36,7 +30,7 @@ pub fn cpu(summary: &Summary) -> Figure {
                 .collect(),
         })
     };
-    let tables = parts.iter().map(|(name, measure)| {
+    let tables = parts.iter().chain([&both]).map(|(name, measure)| {
         (
             *name,
             grid(
@@ -52,8 +46,10 @@ pub fn cpu(summary: &Summary) -> Figure {
         name: "cpu",
         title: "What a record costs in processor time".to_owned(),
         reading: "Shorter is cheaper. The left part of a bar is what the producers pay for a record (their start \
-                  taken off), the right part what the daemon pays; the number at the end is both. At low rates each \
-                  record pays for a wake-up of its own; flat out one wake-up serves many. Each picture has its own scale.",
+                  taken off), the right part what the daemon pays; the number at the end is both. The thin line below \
+                  a bar goes from the cheapest to the dearest repetition: where those of two mechanisms overlap, \
+                  neither is surely cheaper. At low rates each record pays for a wake-up of its own; flat out one \
+                  wake-up serves many. Each picture has its own scale.",
         panels: points.iter().map(panel).collect(),
         table: stack(tables.collect()),
     }
@@ -87,12 +83,9 @@ pub fn calls(summary: &Summary) -> Figure {
         };
         let used = |class: &&&str| transports.iter().any(|kind| number(*kind, class) > 0.0);
         let classes: Vec<&str> = classes.iter().filter(used).copied().collect();
-        let row = |kind: &Transport| {
-            (
-                kind.name().to_owned(),
-                classes.iter().map(|class| number(*kind, class)).collect(),
-            )
-        };
+        let measures: Vec<String> = classes.iter().map(|class| measure(class)).collect();
+        let measures: Vec<&str> = measures.iter().map(String::as_str).collect();
+        let row = |kind: &Transport| bar(summary, *kind, point, &measures, &measure("calls"));
         panels.push(bars(&Bars {
             title: format!("{title}, {}", at_rate(point)),
             x_label: "system calls for a record".to_owned(),
@@ -131,6 +124,22 @@ pub fn calls(summary: &Summary) -> Figure {
                   ending, spread over all records.",
         panels,
         table,
+    }
+}
+
+/// The bar of a mechanism: these measures, and the one that is all of them together.
+fn bar(summary: &Summary, kind: Transport, point: Point, parts: &[&str], total: &str) -> Bar {
+    let of = |measure: &&str| {
+        summary
+            .get(measure, kind, point)
+            .map_or(0.0, |value| value.value)
+    };
+    let sum = summary.get(total, kind, point);
+    Bar {
+        name: kind.name().to_owned(),
+        parts: parts.iter().map(of).collect(),
+        total: sum.map_or(0.0, |value| value.value),
+        range: sum.map_or((0.0, 0.0), |value| (value.low(), value.high())),
     }
 }
 

@@ -13,6 +13,7 @@ pub fn cpu(summary: &Summary) -> Table {
         ("producers us", "producer_cpu"),
         ("daemon us", "daemon_cpu"),
         ("together us", "program_cpu"),
+        ("min to max", "range_program_cpu"),
         ("whole machine us", "machine_cpu"),
         ("start of a producer us", "startup_cpu"),
         ("producers queued us", "producer_queue"),

@@ -19,9 +19,11 @@ pub fn comparison(summary: &Summary) -> Table {
     };
     let columns = [
         ("CPU us a record", "program_cpu", centre),
+        ("min to max", "range_program_cpu", centre),
         ("relative", "", centre),
         ("p50 us", "due_p50", centre),
         ("p99 us", "due_p99", centre),
+        ("from sent p50 us", "sent_p50", centre),
         ("producer's calls", "producer_calls", centre),
         ("daemon's calls", "daemon_calls", centre),
         ("records a round", "batch", centre),

@@ -49,8 +49,8 @@ const COSTS: &[(&str, &str)] = &[
 /// By the size of the message.
 pub fn sizes(summary: &Summary) -> Table {
     let points = axis(summary, |point| Point { size: 0, ..point });
-    let name = |point: Point| format!("{}, {}", whole(point.size), point.rate.label());
-    rows(summary, &points, "bytes, rate", name, COSTS)
+    let name = |point: Point| format!("{} {}", whole(point.size), point.rate.after());
+    rows(summary, &points, "bytes", name, COSTS)
 }
 
 /// By the number of producers.
@@ -59,22 +59,20 @@ pub fn producers(summary: &Summary) -> Table {
         producers: 0,
         ..point
     });
-    let name = |point: Point| format!("{}, {}", point.producers, point.rate.label());
-    rows(summary, &points, "producers, rate", name, COSTS)
+    let name = |point: Point| format!("{} {}", point.producers, point.rate.after());
+    rows(summary, &points, "producers", name, COSTS)
 }
 
 /// By the queue of Unix datagrams.
 pub fn qlen(summary: &Summary) -> Table {
     let points = turned(summary, |point| point.qlen.is_some());
-    sweep(summary, "queue, rate", &points, |point| {
-        point.qlen.map(whole)
-    })
+    sweep(summary, "queue", &points, |point| point.qlen.map(whole))
 }
 
 /// By the size of the pipe.
 pub fn pipe(summary: &Summary) -> Table {
     let points = turned(summary, |point| point.pipe.is_some());
-    sweep(summary, "pipe bytes, rate", &points, |point| {
+    sweep(summary, "pipe bytes", &points, |point| {
         point.pipe.map(whole)
     })
 }
@@ -82,7 +80,7 @@ pub fn pipe(summary: &Summary) -> Table {
 /// With and without Nagle's algorithm.
 pub fn nagle(summary: &Summary) -> Table {
     let points = turned(summary, |point| point.nagle.is_some());
-    sweep(summary, "Nagle, rate", &points, |point| {
+    sweep(summary, "Nagle", &points, |point| {
         point
             .nagle
             .map(|on| if on { "on" } else { "off" }.to_owned())
@@ -114,12 +112,10 @@ pub fn linger(summary: &Summary) -> Table {
             )
         });
     }
-    sweep(summary, "linger us, rate", &points, |point| {
-        match point.linger {
-            Some(Linger::Auto) => Some("auto".to_owned()),
-            Some(Linger::Microseconds(microseconds)) => Some(whole(microseconds)),
-            None => Some(whole(0)),
-        }
+    sweep(summary, "linger us", &points, |point| match point.linger {
+        Some(Linger::Auto) => Some("auto".to_owned()),
+        Some(Linger::Microseconds(microseconds)) => Some(whole(microseconds)),
+        None => Some(whole(0)),
     })
 }
 
@@ -137,12 +133,6 @@ fn sweep(
     points: &[Point],
     word: fn(Point) -> Option<String>,
 ) -> Table {
-    let name = |point: Point| {
-        format!(
-            "{}, {}",
-            word(point).unwrap_or_default(),
-            point.rate.label()
-        )
-    };
+    let name = |point: Point| format!("{} {}", word(point).unwrap_or_default(), point.rate.after());
     rows(summary, points, title, name, COSTS)
 }

@@ -76,8 +76,8 @@ fn where_it_holds(part: &Part, mut holds: impl FnMut(&Trial) -> Option<String>) 
 
 /// The first few of many.
 fn some(mut places: Vec<String>) -> String {
-    let more = places.len().saturating_sub(4);
-    places.truncate(4);
+    let more = places.len().saturating_sub(5);
+    places.truncate(5);
     match more {
         0 => places.join(", "),
         more => format!("{} and {more} more", places.join(", ")),
