@@ -1,6 +1,5 @@
 //! Measures what each of the five IPC mechanisms costs, and shows it.
 
-mod bpftrace;
 mod cli;
 mod environment;
 mod follow;

@@ -1,7 +1,7 @@
 //! What bpftrace tells of the two processes: when they made a call, and when the daemon was woken and ran.
 
 use super::clock::Offset;
-use crate::bpftrace::BANNER;
+use super::script::BANNER;
 use log_aggregator::error::Error;
 use nix::libc;
 

@@ -9,20 +9,22 @@ mod events;
 mod figures;
 mod matching;
 mod picture;
+mod script;
 mod words;
 
-use crate::bpftrace::{self, Bpftrace};
-use crate::cli;
+use crate::cli::{self, TraceChoice};
 use crate::environment::Environment;
 use crate::journey::{Journey, Step};
 use crate::programs::{Daemon, Programs};
 use crate::results::Writer;
+use crate::trace;
 use crate::trial::{Axis, Linger, Setting, Tracing};
 use clock::Offset;
 use figures::Spread;
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::transports::Transport;
 use matching::{Followed, Stamps, Trace};
+use script::Script;
 use std::fs;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -62,26 +64,22 @@ pub fn run(options: &cli::Follow) -> Result<Exit, Error> {
     let writer = writer.transpose()?;
     let stage = Stage::new(&Programs::find()?, transport)?;
     let untraced = stage.untraced(options.repeat.max(UNTRACED))?;
-    let outcome = match bpftrace::availability() {
-        Ok(()) => Some(stage.traced(options.repeat)?),
-        Err(_) => None,
-    };
-    stage.daemon.stop()?;
-    let journeys = match &outcome {
-        Some(outcome) => {
-            show(outcome, &untraced, transport);
+    let journeys = match trace::choose(TraceChoice::Bpftrace) {
+        Ok(_) => {
+            let outcome = stage.traced(options.repeat)?;
+            show(&outcome, &untraced, transport);
             outcome.journeys()
         }
-        None => {
-            let known: Vec<Journey> = untraced
-                .iter()
-                .take(options.repeat as usize)
+        Err(missing) => {
+            let wanted = untraced.iter().take(options.repeat as usize);
+            let known: Vec<Journey> = wanted
                 .map(|stamps| from_stamps(stamps, transport))
                 .collect();
-            show_stamps(&known, transport);
+            show_stamps(&known, transport, &missing);
             known
         }
     };
+    stage.daemon.stop()?;
     if let Some(writer) = &writer {
         numbered(journeys)
             .iter()
@@ -100,7 +98,7 @@ pub fn journeys(
     repeat: u32,
 ) -> Result<Vec<Journey>, Error> {
     let stage = Stage::new(programs, transport)?;
-    let journeys = if bpftrace::availability().is_ok() {
+    let journeys = if trace::choose(TraceChoice::Bpftrace).is_ok() {
         stage.traced(repeat)?.journeys()
     } else {
         let stamps = stage.untraced(repeat)?;
@@ -207,9 +205,9 @@ impl Stage {
         let daemon = self.daemon.pid();
         let offset = Offset::measure()?;
         let keys_max = events::events_max(WARM_UP + repeat as usize + COOL_DOWN);
-        let bpftrace = Bpftrace::start(&events::script(daemon), keys_max, self.folder.path())?;
+        let script = Script::start(&events::script(daemon), keys_max, self.folder.path())?;
         let (producer, stamps) = self.send(repeat)?;
-        let events = events::parse(&bpftrace.stop()?, offset)?;
+        let events = events::parse(&script.stop()?, offset)?;
         let trace = Trace::new(&events, producer, daemon);
         let (mut followed, mut refused) = (Vec::new(), Vec::new());
         for stamps in &stamps {
@@ -318,12 +316,11 @@ fn notes(outcome: &Outcome, untraced: &[Stamps]) {
 }
 
 /// What can be shown without a tracer.
-fn show_stamps(journeys: &[Journey], transport: Transport) {
+fn show_stamps(journeys: &[Journey], transport: Transport, missing: &Error) {
     let journeys: Vec<&Journey> = journeys.iter().collect();
     title(transport, journeys.len());
     println!("{}", picture::timeline(&journeys));
-    if let Err(reason) = bpftrace::availability() {
-        println!("These are the moments that the programs stamp. The others are missing, since");
-        println!("{reason}.");
-    }
+    println!(
+        "These are the moments that the two programs stamp. The others need bpftrace:\n{missing}"
+    );
 }
