@@ -40,6 +40,19 @@ impl Writer {
         })
     }
 
+    /// Begins a folder of results, or goes on with one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(folder: &Path, environment: &Environment) -> Result<Self, Error> {
+        if folder.join(ENVIRONMENT).exists() {
+            return Ok(Self {
+                folder: folder.into(),
+            });
+        }
+        Self::create(folder, environment)
+    }
+
     /// Adds a trial, before the next one starts.
     ///
     /// # Errors
