@@ -42,7 +42,8 @@ impl Load {
                 command = tracer.producer(command);
             }
             let child = command.spawn();
-            load.producers.push(child.map_err(|e| Error::new("start", "a producer", e))?);
+            load.producers
+                .push(child.map_err(|e| Error::new("start", "a producer", e))?);
         }
         Ok(load)
     }
@@ -74,9 +75,15 @@ impl Load {
         let mut usage = Usage::default();
         for producer in &mut self.producers {
             proc::add(&mut usage, &proc::usage(producer.id())?);
-            let status = producer.wait().map_err(|e| Error::new("wait for", "a producer", e))?;
+            let status = producer
+                .wait()
+                .map_err(|e| Error::new("wait for", "a producer", e))?;
             if !status.success() {
-                return Err(Error::new("load", "the daemon", format!("a producer ended with {status}")));
+                return Err(Error::new(
+                    "load",
+                    "the daemon",
+                    format!("a producer ended with {status}"),
+                ));
             }
         }
         usage.memory_peak_kib = self.memory_peak_kib;
@@ -84,7 +91,10 @@ impl Load {
     }
 
     fn look_at_memory(&mut self) {
-        let peaks = self.producers.iter().filter_map(|producer| proc::memory_peak_kib(producer.id()));
+        let peaks = self
+            .producers
+            .iter()
+            .filter_map(|producer| proc::memory_peak_kib(producer.id()));
         self.memory_peak_kib = peaks.fold(self.memory_peak_kib, u64::max);
     }
 }

@@ -51,10 +51,13 @@ impl Bench<'_> {
         if let Some(qlen) = setting.qlen {
             namespace::set_qlen(qlen)?;
         }
-        let folder = tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
         let stamping = setting.rate > 0 && setting.tracing == Tracing::Off;
         let started = unix_seconds();
-        let daemon = self.programs.start_daemon(setting, stamping, folder.path())?;
+        let daemon = self
+            .programs
+            .start_daemon(setting, stamping, folder.path())?;
         let mut tracer = Tracer::start(setting.tracing, daemon.pid(), folder.path())?;
         let Some(observed) = self.observe(setting, &daemon, tracer.as_mut())? else {
             return Ok(None);
@@ -109,7 +112,10 @@ impl Bench<'_> {
     /// Waits until every record is in the file or, on UDP, dropped; or until nothing comes any more.
     fn wait_until_written(&self, setting: &Setting, daemon: &Daemon) -> Result<(), Error> {
         let sent = setting.sent();
-        let port = daemon.endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port = daemon
+            .endpoint
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok());
         let mut count = LineCount::of(&daemon.output)?;
         let mut last_news = Instant::now();
         loop {
@@ -162,7 +168,9 @@ fn delivery(setting: &Setting, tally: &Tally, observed: &Observed, summary: &Val
 fn seconds(tally: &Tally, output: &Path) -> Result<f64, Error> {
     let changed = output.metadata().and_then(|metadata| metadata.modified());
     let changed = changed.map_err(|e| Error::new("read", output.display(), e))?;
-    let since_change = SystemTime::now().duration_since(changed).unwrap_or_default();
+    let since_change = SystemTime::now()
+        .duration_since(changed)
+        .unwrap_or_default();
     let now = Duration::from_nanos(monotonic_ns());
     let first = tally.first_sent_ns.map_or(now, Duration::from_nanos);
     let took = now.saturating_sub(since_change).saturating_sub(first);

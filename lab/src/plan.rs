@@ -129,9 +129,20 @@ impl Plan {
         for repetition in 0..repeat {
             for point in loads.rates(&RUN_SECONDS) {
                 let mut plain = Self::default();
-                plain.add(&rotated(mechanisms, repetition), &point.on(axis), Tracing::Off, repetition);
-                let settings = plain.trials.iter().flat_map(|planned| turned(&planned.setting));
-                plan.trials.extend(settings.map(|setting| Planned { setting, repetition }));
+                plain.add(
+                    &rotated(mechanisms, repetition),
+                    &point.on(axis),
+                    Tracing::Off,
+                    repetition,
+                );
+                let settings = plain
+                    .trials
+                    .iter()
+                    .flat_map(|planned| turned(&planned.setting));
+                plan.trials.extend(settings.map(|setting| Planned {
+                    setting,
+                    repetition,
+                }));
             }
         }
         plan
@@ -141,7 +152,10 @@ impl Plan {
         for &transport in mechanisms {
             if fits(transport, point.message_bytes) {
                 let setting = point.setting(transport, tracing);
-                self.trials.push(Planned { setting, repetition });
+                self.trials.push(Planned {
+                    setting,
+                    repetition,
+                });
                 continue;
             }
             let line = format!(
@@ -230,7 +244,11 @@ impl Loads {
         let mut points = vec![self.centre(seconds.centre)];
         points.extend(self.rates[1..].iter().map(|&rate| Point {
             rate,
-            seconds: if rate < SLOW_RATE { seconds.slow } else { seconds.other },
+            seconds: if rate < SLOW_RATE {
+                seconds.slow
+            } else {
+                seconds.other
+            },
             ..self.centre(seconds.other).on(Axis::Rate)
         }));
         points
@@ -359,8 +377,16 @@ impl Planned {
         let setting = &self.setting;
         #[allow(clippy::cast_precision_loss)]
         let records = setting.records as f64;
-        let load = if setting.rate == 0 { 1.5 } else { records / f64::from(setting.rate) };
-        let around = if setting.tracing == Tracing::Off { 0.2 } else { 1.5 };
+        let load = if setting.rate == 0 {
+            1.5
+        } else {
+            records / f64::from(setting.rate)
+        };
+        let around = if setting.tracing == Tracing::Off {
+            0.2
+        } else {
+            1.5
+        };
         load + around
     }
 }
@@ -393,7 +419,16 @@ mod tests {
         let record = LONGEST_FRAME.replace("\"message\":\"\"", "\"message\":\"A\"");
         let value: serde_json::Value = serde_json::from_str(&record).unwrap();
         let names: Vec<&String> = value.as_object().unwrap().keys().collect();
-        let want = ["source", "timestamp", "level", "message", "pid", "seq", "due_ns", "sent_ns"];
+        let want = [
+            "source",
+            "timestamp",
+            "level",
+            "message",
+            "pid",
+            "seq",
+            "due_ns",
+            "sent_ns",
+        ];
         assert_eq!(names, want);
     }
 
@@ -407,7 +442,10 @@ mod tests {
 
     #[test]
     fn ten_a_second_a_thousand_and_flat_out_are_there_for_all() {
-        for plan in [Plan::run(&options(), Tracing::Off), Plan::quick(false, Tracing::Off)] {
+        for plan in [
+            Plan::run(&options(), Tracing::Off),
+            Plan::quick(false, Tracing::Off),
+        ] {
             let loads: HashSet<(Transport, u32)> = plan
                 .trials
                 .iter()
@@ -415,7 +453,11 @@ mod tests {
                 .map(|planned| (planned.setting.transport, planned.setting.rate))
                 .collect();
             for transport in Transport::ALL {
-                assert!([10, 1000, 0].iter().all(|&rate| loads.contains(&(transport, rate))));
+                assert!(
+                    [10, 1000, 0]
+                        .iter()
+                        .all(|&rate| loads.contains(&(transport, rate)))
+                );
             }
         }
     }
@@ -432,7 +474,11 @@ mod tests {
             assert!(moved.iter().filter(|&&it| it).count() <= 1, "{setting:?}");
         }
         let settings: HashSet<String> = plan.trials.iter().map(|it| format!("{it:?}")).collect();
-        assert_eq!(settings.len(), plan.trials.len(), "something is planned twice");
+        assert_eq!(
+            settings.len(),
+            plan.trials.len(),
+            "something is planned twice"
+        );
     }
 
     #[test]
@@ -441,7 +487,11 @@ mod tests {
         let plan = Plan::run(&options, Tracing::Off);
         let first_of = |repetition| {
             let mut trials = plan.trials.iter();
-            trials.find(|it| it.repetition == repetition).unwrap().setting.transport
+            trials
+                .find(|it| it.repetition == repetition)
+                .unwrap()
+                .setting
+                .transport
         };
         assert_eq!([0, 1, 2].map(first_of), Transport::ALL[..3]);
         options.reverse = true;
@@ -456,7 +506,12 @@ mod tests {
         options.sizes = List(vec![100, 4000]);
         let plan = Plan::run(&options, Tracing::Off);
         let fifo = |it: &&Planned| it.setting.transport == Transport::Fifo;
-        assert!(plan.trials.iter().filter(fifo).all(|it| it.setting.message_bytes == 100));
+        assert!(
+            plan.trials
+                .iter()
+                .filter(fifo)
+                .all(|it| it.setting.message_bytes == 100)
+        );
         assert_eq!(plan.left_out.len(), 1, "{:?}", plan.left_out);
         assert!(plan.left_out[0].starts_with("fifo is left out at 4000 message bytes"));
     }
@@ -469,9 +524,16 @@ mod tests {
         options.rates = List(vec![50]);
         options.repeat = 1;
         let plan = Plan::run(&options, Tracing::Off);
-        let centre = plan.trials.iter().filter(|it| it.setting.axis == Axis::Centre);
+        let centre = plan
+            .trials
+            .iter()
+            .filter(|it| it.setting.axis == Axis::Centre);
         assert_eq!(centre.count(), 5);
-        assert!(plan.trials.iter().all(|it| it.setting.rate == 50 && it.setting.producers == 2));
+        assert!(
+            plan.trials
+                .iter()
+                .all(|it| it.setting.rate == 50 && it.setting.producers == 2)
+        );
     }
 
     #[test]

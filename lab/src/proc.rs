@@ -34,7 +34,9 @@ fn read(path: &Path) -> Result<String, Error> {
 
 /// Time on a processor, time of waiting for one, time slices (Documentation/scheduler/sched-stats.rst).
 fn add_schedule(schedstat: &str, usage: &mut Usage) {
-    let mut numbers = schedstat.split_whitespace().map_while(|text| text.parse::<u64>().ok());
+    let mut numbers = schedstat
+        .split_whitespace()
+        .map_while(|text| text.parse::<u64>().ok());
     usage.cpu_ns += numbers.next().unwrap_or(0);
     usage.run_queue_wait_ns += numbers.next().unwrap_or(0);
 }
@@ -55,16 +57,25 @@ fn field<T: FromStr>(text: &str, name: &str) -> Option<T> {
 /// The most memory that a process has had resident, in KiB, if it lives. (`ru_maxrss` of `wait4` is no help: it
 /// begins with what our own process had when it started the other.)
 pub fn memory_peak_kib(pid: u32) -> Option<u64> {
-    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+    field(
+        &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
+        "VmHWM:",
+    )
 }
 
 /// What was used between two looks. The peak of memory is that of the later one.
 pub fn difference(before: &Usage, after: &Usage) -> Usage {
     Usage {
         cpu_ns: after.cpu_ns.saturating_sub(before.cpu_ns),
-        run_queue_wait_ns: after.run_queue_wait_ns.saturating_sub(before.run_queue_wait_ns),
-        voluntary_switches: after.voluntary_switches.saturating_sub(before.voluntary_switches),
-        involuntary_switches: after.involuntary_switches.saturating_sub(before.involuntary_switches),
+        run_queue_wait_ns: after
+            .run_queue_wait_ns
+            .saturating_sub(before.run_queue_wait_ns),
+        voluntary_switches: after
+            .voluntary_switches
+            .saturating_sub(before.voluntary_switches),
+        involuntary_switches: after
+            .involuntary_switches
+            .saturating_sub(before.involuntary_switches),
         read_calls: after.read_calls.saturating_sub(before.read_calls),
         write_calls: after.write_calls.saturating_sub(before.write_calls),
         memory_peak_kib: after.memory_peak_kib,
@@ -97,7 +108,9 @@ impl Look {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
         Self {
             // The name, in parentheses, may hold anything.
-            is_asleep: read("stat").rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')),
+            is_asleep: read("stat")
+                .rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('S')),
             slices: read("schedstat"),
             descriptors: descriptors.map_or(0, Iterator::count),
         }
@@ -135,12 +148,16 @@ impl Machine {
 
     fn of(stat: &str, at_ns: u64) -> Self {
         let ticks: Vec<u64> = stat.lines().next().map_or_else(Vec::new, |line| {
-            line.split_whitespace().skip(1).map_while(|text| text.parse().ok()).collect()
+            line.split_whitespace()
+                .skip(1)
+                .map_while(|text| text.parse().ok())
+                .collect()
         });
         // user nice system idle iowait irq softirq steal (`man 5 proc_stat`)
         let unused: u64 = [3, 4, 7].iter().filter_map(|&at| ticks.get(at)).sum();
         let is_processor = |line: &&str| {
-            line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            line.strip_prefix("cpu")
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         };
         Self {
             at_ns,
@@ -218,7 +235,13 @@ mod tests {
     #[test]
     fn a_process_that_has_ended_has_its_usage_until_it_is_waited_for() {
         let mut child = Command::new("dd")
-            .args(["if=/dev/zero", "of=/dev/null", "bs=1", "count=23", "status=none"])
+            .args([
+                "if=/dev/zero",
+                "of=/dev/null",
+                "bs=1",
+                "count=23",
+                "status=none",
+            ])
             .spawn()
             .unwrap();
         let id = nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(child.id().cast_signed()));

@@ -37,7 +37,11 @@ impl Progress {
             return;
         }
         self.told = Some(Instant::now());
-        let left = time_left(self.estimate, self.done, self.started.elapsed().as_secs_f64());
+        let left = time_left(
+            self.estimate,
+            self.done,
+            self.started.elapsed().as_secs_f64(),
+        );
         let line = format!("{left} left: {what}");
         // Nobody is left to be told that standard error is gone.
         let _ = if self.is_terminal {

@@ -91,7 +91,10 @@ impl Session {
             if bench.interrupt.is_set() {
                 break;
             }
-            progress.show(&format!("following {} records over {transport}", self.journeys));
+            progress.show(&format!(
+                "following {} records over {transport}",
+                self.journeys
+            ));
             for journey in follow::journeys(bench.programs, transport, self.journeys)? {
                 writer.journey(&journey)?;
             }
@@ -146,14 +149,16 @@ fn bases(plan: &Plan, bench: &Bench) -> Result<BTreeMap<Transport, Usage>, Error
         if bases.contains_key(&setting.transport) || bench.interrupt.is_set() {
             continue;
         }
-        let folder = tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| Error::new("create", "a temporary folder", e))?;
         let plain = Setting {
             qlen: None,
             pipe_bytes: None,
             ..setting.clone()
         };
         let daemon = bench.programs.start_daemon(&plain, false, folder.path())?;
-        let base = load::without_records(bench.programs, &plain, &daemon.endpoint, bench.interrupt)?;
+        let base =
+            load::without_records(bench.programs, &plain, &daemon.endpoint, bench.interrupt)?;
         daemon.stop()?;
         bases.insert(setting.transport, base);
     }

@@ -47,7 +47,10 @@ fn plan(knob: Knob, repeat: u32) -> Plan {
             Plan::sweep(&[Transport::Unixgram], Axis::Qlen, repeat, turn)
         }
         Knob::Pipe => {
-            let turn = with(|it, at| it.pipe_bytes = Some(PIPE_BYTES[at]), PIPE_BYTES.len());
+            let turn = with(
+                |it, at| it.pipe_bytes = Some(PIPE_BYTES[at]),
+                PIPE_BYTES.len(),
+            );
             Plan::sweep(&[Transport::Fifo], Axis::Pipe, repeat, turn)
         }
         Knob::Nagle => {

@@ -84,8 +84,12 @@ impl Tally {
         let first = self.first_sent_ns.unwrap_or(u64::MAX);
         self.first_sent_ns = Some(first.min(record.sent_ns));
         if let Some(received) = record.received_ns {
-            self.latencies.from_due.saturating_record(received.saturating_sub(record.due_ns));
-            self.latencies.from_sent.saturating_record(received.saturating_sub(record.sent_ns));
+            self.latencies
+                .from_due
+                .saturating_record(received.saturating_sub(record.due_ns));
+            self.latencies
+                .from_sent
+                .saturating_record(received.saturating_sub(record.sent_ns));
         }
         self.see(record.pid, record.seq, records);
     }
@@ -142,7 +146,9 @@ impl LineCount {
         let mut file = BufReader::with_capacity(1 << 16, &self.file);
         let mut grew = false;
         loop {
-            let new = file.fill_buf().map_err(|e| Error::new("read", "the daemon's file", e))?;
+            let new = file
+                .fill_buf()
+                .map_err(|e| Error::new("read", "the daemon's file", e))?;
             if new.is_empty() {
                 return Ok(grew);
             }
@@ -175,15 +181,30 @@ mod tests {
 
     #[test]
     fn all_that_arrived_in_order_is_whole() {
-        let lines: Vec<String> = (0..100).flat_map(|seq| [line(7, seq), line(8, seq)]).collect();
+        let lines: Vec<String> = (0..100)
+            .flat_map(|seq| [line(7, seq), line(8, seq)])
+            .collect();
         let tally = tally(&lines, 100);
-        assert_eq!((tally.written, tally.duplicates, tally.reordered), (200, 0, 0));
+        assert_eq!(
+            (tally.written, tally.duplicates, tally.reordered),
+            (200, 0, 0)
+        );
         assert_eq!(tally.bytes, lines.concat().len() as u64);
         assert_eq!(tally.missing(&[7, 8], 100), 0);
         assert_eq!(tally.first_sent_ns, Some(1500));
         assert_eq!(tally.latencies.from_due.len(), 200);
-        assert!(tally.latencies.from_due.equivalent(tally.latencies.from_due.max(), 2000));
-        assert!(tally.latencies.from_sent.equivalent(tally.latencies.from_sent.max(), 1500));
+        assert!(
+            tally
+                .latencies
+                .from_due
+                .equivalent(tally.latencies.from_due.max(), 2000)
+        );
+        assert!(
+            tally
+                .latencies
+                .from_sent
+                .equivalent(tally.latencies.from_sent.max(), 1500)
+        );
     }
 
     #[test]
