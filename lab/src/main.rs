@@ -1,5 +1,6 @@
 //! Measures what each of the five IPC mechanisms costs, and shows it.
 
+mod bpftrace;
 mod cli;
 mod environment;
 mod follow;

@@ -206,7 +206,7 @@ const RUN_SECONDS: Seconds = Seconds {
 };
 
 const QUICK_SECONDS: Seconds = Seconds {
-    slow: 2.0,
+    slow: 3.0,
     centre: 1.5,
     other: 1.0,
 };
@@ -352,7 +352,7 @@ impl Point {
         let by_bytes = FLAT_OUT_BYTES / (u64::from(self.message_bytes) + frame);
         let records = match tracing {
             Tracing::Off => FLAT_OUT_RECORDS.min(by_bytes),
-            Tracing::Bpftrace => FLAT_OUT_RECORDS.min(by_bytes) / 2,
+            Tracing::Bpftrace => FLAT_OUT_RECORDS.min(by_bytes) / 4,
             Tracing::Strace => FLAT_OUT_RECORDS_STRACE,
         };
         (records / u64::from(self.producers)).max(1)
@@ -364,10 +364,10 @@ fn paced_records(rate: u32, seconds: f64) -> u64 {
     ((f64::from(rate) * seconds) as u64).max(1)
 }
 
-/// Of all producers, flat out: about a second and a half of work for two processors.
-const FLAT_OUT_RECORDS: u64 = 400_000;
+/// Of all producers, flat out: work for 0.7 s (FIFO) to 3 s (Unix datagrams) on two processors.
+const FLAT_OUT_RECORDS: u64 = 1_000_000;
 /// But not more bytes than this.
-const FLAT_OUT_BYTES: u64 = 200_000_000;
+const FLAT_OUT_BYTES: u64 = 400_000_000;
 /// Each call is stopped twice.
 const FLAT_OUT_RECORDS_STRACE: u64 = 20_000;
 
@@ -395,7 +395,7 @@ impl Planned {
 mod tests {
     use super::*;
     use crate::cli::{List, TraceChoice};
-    use std::collections::HashSet;
+    use std::collections::BTreeSet;
 
     fn options() -> Run {
         Run {
@@ -446,7 +446,7 @@ mod tests {
             Plan::run(&options(), Tracing::Off),
             Plan::quick(false, Tracing::Off),
         ] {
-            let loads: HashSet<(Transport, u32)> = plan
+            let loads: BTreeSet<(Transport, u32)> = plan
                 .trials
                 .iter()
                 .filter(|planned| planned.setting.message_bytes == 100)
@@ -473,7 +473,7 @@ mod tests {
             ];
             assert!(moved.iter().filter(|&&it| it).count() <= 1, "{setting:?}");
         }
-        let settings: HashSet<String> = plan.trials.iter().map(|it| format!("{it:?}")).collect();
+        let settings: BTreeSet<String> = plan.trials.iter().map(|it| format!("{it:?}")).collect();
         assert_eq!(
             settings.len(),
             plan.trials.len(),

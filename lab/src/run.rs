@@ -1,6 +1,6 @@
 //! The study, whole and short.
 
-use crate::cli;
+use crate::cli::{self, TraceChoice};
 use crate::plan::Plan;
 use crate::programs::Programs;
 use crate::session::Session;
@@ -16,8 +16,11 @@ pub fn run(options: &cli::Run) -> Result<Exit, Error> {
     let (tracing, missing) = trace::choose(options.trace)?;
     let session = Session {
         plan: Plan::run(options, tracing),
-        tracing,
-        journeys: JOURNEYS,
+        journeys: if options.trace == TraceChoice::Off {
+            0
+        } else {
+            JOURNEYS
+        },
         missing,
         out: options.out.clone(),
     };
@@ -26,10 +29,9 @@ pub fn run(options: &cli::Run) -> Result<Exit, Error> {
 
 pub fn quick(options: &cli::Quick) -> Result<Exit, Error> {
     let programs = Programs::find()?;
-    let (tracing, missing) = trace::choose(cli::TraceChoice::Auto)?;
+    let (tracing, missing) = trace::choose(TraceChoice::Auto)?;
     let session = Session {
         plan: Plan::quick(options.reverse, tracing),
-        tracing,
         journeys: JOURNEYS_QUICK,
         missing,
         out: options.out.clone(),

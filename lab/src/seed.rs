@@ -12,7 +12,6 @@ pub fn run(options: &cli::Seed) -> Result<Exit, Error> {
     let (tracing, missing) = trace::choose(options.trace)?;
     let session = Session {
         plan: Plan::seed(tracing),
-        tracing,
         journeys: 0,
         missing,
         out: options.out.clone(),

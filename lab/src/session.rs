@@ -26,8 +26,6 @@ const JOURNEYS_SECONDS: (f64, f64) = (3.0, 0.2);
 pub struct Session {
     /// The trials.
     pub plan: Plan,
-    /// Who counts: records are followed only where bpftrace works.
-    pub tracing: Tracing,
     /// How many records are followed over each mechanism.
     pub journeys: u32,
     /// What cannot be done here, and how to get it.
@@ -69,9 +67,12 @@ impl Session {
     /// Returns how many trials were made.
     fn make_all(&self, bench: &Bench, writer: &Writer) -> Result<usize, Error> {
         let mechanisms = self.mechanisms();
-        let follows = self.journeys > 0 && self.tracing == Tracing::Bpftrace;
         let following = JOURNEYS_SECONDS.0 + f64::from(self.journeys) * JOURNEYS_SECONDS.1;
-        let journeys = if follows { &mechanisms[..] } else { &[] };
+        let journeys = if self.journeys > 0 {
+            &mechanisms[..]
+        } else {
+            &[]
+        };
         #[allow(clippy::cast_precision_loss)] // five
         let estimate = self.plan.trials.iter().map(Planned::estimate).sum::<f64>()
             + following * journeys.len() as f64;

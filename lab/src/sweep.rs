@@ -5,7 +5,7 @@ use crate::namespace;
 use crate::plan::Plan;
 use crate::programs::Programs;
 use crate::session::Session;
-use crate::trial::{Axis, Linger, Setting, Tracing};
+use crate::trial::{Axis, Linger, Setting};
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::transports::Transport;
 
@@ -22,7 +22,6 @@ pub fn run(options: &cli::Sweep) -> Result<Exit, Error> {
     }
     let session = Session {
         plan: plan(options.knob, options.repeat),
-        tracing: Tracing::Off,
         journeys: 0,
         missing: Vec::new(),
         out: options.out.clone(),

@@ -1,7 +1,7 @@
 //! What bpftrace tells of the two processes: when they made a call, and when the daemon was woken and ran.
 
 use super::clock::Offset;
-use super::script::BANNER;
+use crate::bpftrace::BANNER;
 use log_aggregator::error::Error;
 use nix::libc;
 

@@ -9,9 +9,9 @@ mod events;
 mod figures;
 mod matching;
 mod picture;
-mod script;
 mod words;
 
+use crate::bpftrace::Bpftrace;
 use crate::cli::{self, TraceChoice};
 use crate::environment::Environment;
 use crate::journey::{Journey, Step};
@@ -24,7 +24,6 @@ use figures::Spread;
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::transports::Transport;
 use matching::{Followed, Stamps, Trace};
-use script::Script;
 use std::fs;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -205,9 +204,9 @@ impl Stage {
         let daemon = self.daemon.pid();
         let offset = Offset::measure()?;
         let keys_max = events::events_max(WARM_UP + repeat as usize + COOL_DOWN);
-        let script = Script::start(&events::script(daemon), keys_max, self.folder.path())?;
+        let bpftrace = Bpftrace::start(&events::script(daemon), keys_max, self.folder.path())?;
         let (producer, stamps) = self.send(repeat)?;
-        let events = events::parse(&script.stop()?, offset)?;
+        let events = events::parse(&bpftrace.stop()?, offset)?;
         let trace = Trace::new(&events, producer, daemon);
         let (mut followed, mut refused) = (Vec::new(), Vec::new());
         for stamps in &stamps {

@@ -221,7 +221,7 @@ mod tests {
         let journeys: Vec<&Journey> = all.iter().map(|one| &one.journey).collect();
         let text = timeline(&journeys);
         assert!(
-            text.contains("send call left       3,000    2,500  1,500..3,500"),
+            text.contains("send call left       3,000    2,500   1,500..3,500"),
             "{text}"
         );
         assert!(width(&text) <= COLUMNS);

@@ -33,7 +33,7 @@ impl Tracer {
     pub fn start(tracing: Tracing, daemon: u32, folder: &Path) -> Result<Option<Self>, Error> {
         match tracing {
             Tracing::Off => Ok(None),
-            Tracing::Bpftrace => Bpftrace::start(daemon).map(|it| Some(Self::Bpftrace(it))),
+            Tracing::Bpftrace => Bpftrace::start(daemon, folder).map(|it| Some(Self::Bpftrace(it))),
             Tracing::Strace => Strace::start(daemon, folder).map(|it| Some(Self::Strace(it))),
         }
     }
@@ -82,11 +82,6 @@ pub fn choose(choice: TraceChoice) -> Result<(Tracing, Vec<String>), Error> {
             }
         }
     }
-}
-
-/// Why a program could not be started, with what to do next.
-fn not_started(name: &'static str, error: &std::io::Error) -> Error {
-    Error::new("run", name, error).advise(format!("install it: apt-get install {name}"))
 }
 
 #[cfg(test)]

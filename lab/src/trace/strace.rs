@@ -1,6 +1,5 @@
 //! Counts by strace: the daemon is attached to, each producer is started under a strace of its own.
 
-use super::not_started;
 use crate::programs::send_signal;
 use crate::trial::Counts;
 use log_aggregator::error::Error;
@@ -35,7 +34,7 @@ pub fn try_out() -> Result<(), Error> {
     let tried = Command::new("strace")
         .args(["-o", "/dev/null", "true"])
         .output();
-    let output = tried.map_err(|e| not_started("strace", &e))?;
+    let output = tried.map_err(|e| not_started(&e))?;
     if output.status.success() {
         return Ok(());
     }
@@ -57,7 +56,7 @@ impl Strace {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| not_started("strace", &e))?;
+            .map_err(|e| not_started(&e))?;
         let mut strace = Self {
             child,
             folder: folder.into(),
@@ -150,6 +149,10 @@ fn count(log: &str, into: &mut BTreeMap<String, u64>) {
             *into.entry(name.to_owned()).or_default() += 1;
         }
     }
+}
+
+fn not_started(error: &std::io::Error) -> Error {
+    Error::new("run", "strace", error).advise("install it: apt-get install strace")
 }
 
 #[cfg(test)]

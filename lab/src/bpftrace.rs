@@ -1,13 +1,15 @@
 //! Runs a bpftrace script beside what it watches.
 
-use crate::programs::send_signal;
 use log_aggregator::error::Error;
 use nix::sys::signal::Signal;
+use nix::unistd::Uid;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::programs::send_signal;
 
 /// What a script prints first. bpftrace shows it when all probes are attached, whatever its version.
 pub const BANNER: &str = "Attached";
@@ -15,29 +17,53 @@ pub const BANNER: &str = "Attached";
 /// Longest wait for the banner: a loaded machine takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether bpftrace can work here; if not, why, and how to get it.
+///
+/// # Errors
+/// The line to show.
+pub fn availability() -> Result<(), String> {
+    if !Uid::effective().is_root() {
+        return Err("bpftrace needs root: run this with sudo".to_owned());
+    }
+    if !is_program("bpftrace") {
+        return Err("bpftrace is not installed: apt-get install bpftrace".to_owned());
+    }
+    if !Path::new("/sys/kernel/tracing/events/raw_syscalls").is_dir() {
+        let advice = "tracefs is not there: mount -t tracefs nodev /sys/kernel/tracing";
+        return Err(advice.to_owned());
+    }
+    Ok(())
+}
+
+/// Whether PATH has a program of this name.
+pub fn is_program(name: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(name).is_file())
+}
+
 /// A running script. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Script {
+pub struct Bpftrace {
     child: Child,
     output: PathBuf,
     errors: PathBuf,
 }
 
-impl Script {
+impl Bpftrace {
     /// Starts a script, which must print [`BANNER`] and a newline in its BEGIN, and returns when it is attached.
     /// Each of its maps holds up to `keys_max` keys; its files go into `folder`.
     ///
     /// # Errors
     /// When bpftrace ends before that, with what it said last.
-    pub fn start(text: &str, keys_max: usize, folder: &Path) -> Result<Self, Error> {
+    pub fn start(script: &str, keys_max: usize, folder: &Path) -> Result<Self, Error> {
         let (output, errors) = (folder.join("events"), folder.join("errors"));
         let failed = |e: std::io::Error| Error::new("start", "bpftrace", e);
         // To a file: a pipe would fill, and events be lost.
         let child = Command::new("bpftrace")
-            .args(["-e", text])
+            .args(["-e", script])
             .env("BPFTRACE_MAP_KEYS_MAX", keys_max.to_string()) // before 0.20
             .env("BPFTRACE_MAX_MAP_KEYS", keys_max.to_string())
-            .process_group(0) // a Ctrl-C is ours to act on
+            .process_group(0) // Ctrl-C is for lab alone, which then ends it
             .stdin(Stdio::null())
             .stdout(File::create(&output).map_err(failed)?)
             .stderr(File::create(&errors).map_err(failed)?)
@@ -100,7 +126,7 @@ impl Script {
     }
 }
 
-impl Drop for Script {
+impl Drop for Bpftrace {
     fn drop(&mut self) {
         // It has ended already unless something went wrong.
         let _ = self.child.kill();
