@@ -28,8 +28,7 @@ pub fn run(options: &cli::SelfCheck) -> Result<Exit, Error> {
         bpftrace: trace::choose(TraceChoice::Bpftrace).err(),
         strace: trace::choose(TraceChoice::Strace).err(),
     };
-    println!("{PRIME} producers x {PRIME} records: what each witness has counted\n");
-    print!("{}", facts::heads());
+    println!("{}", introduction());
     let mut all = Vec::new();
     for &transport in &options.ipc.0 {
         for (title, facts) in check.over(transport)? {
@@ -53,6 +52,17 @@ pub fn run(options: &cli::SelfCheck) -> Result<Exit, Error> {
     }
     println!("{}", conclusion(&all));
     Ok(Exit::Success)
+}
+
+fn introduction() -> String {
+    format!(
+        "{PRIME} producers send {PRIME} records each. What does each witness count?\n\
+         \x20 programs  the producers' reports; the daemon's summary, with its socket's own count of drops\n\
+         \x20 file      the lines in the daemon's file, their sequence numbers, its length\n\
+         \x20 /proc     the kernel: PID/io, PID/status, net/snmp\n\
+         \x20 bpftrace  system calls, wake-ups    strace  system calls\n\n{}",
+        facts::heads().trim_end()
+    )
 }
 
 fn conclusion(all: &[(String, Fact)]) -> String {
@@ -203,13 +213,16 @@ fn plain_facts(transport: Transport, seen: &Seen) -> Vec<Fact> {
             (Bpftrace, calls(counts, by_daemon, "write")),
         ],
     ));
-    facts.push(Fact::new(
-        "the daemon's read calls",
-        &[
-            (Proc, Some(seen.daemon.read_calls)), // not recvmmsg, which does not go through the file layer
-            (Bpftrace, calls(counts, by_daemon, "read")),
-        ],
-    ));
+    // recvmmsg does not go through the file layer, which /proc counts.
+    if read_call(transport) == "read" {
+        facts.push(Fact::new(
+            "the daemon's read calls",
+            &[
+                (Proc, Some(seen.daemon.read_calls)),
+                (Bpftrace, calls(counts, by_daemon, "read")),
+            ],
+        ));
+    }
     // A wake-up that finds it running ends no sleep.
     let woken = counts.and_then(|counts| Some(counts.daemon_wake_to_run?.0));
     facts.push(Fact::new(
