@@ -96,7 +96,9 @@ impl Session {
                 "following {} records over {transport}",
                 self.journeys
             ));
-            for journey in follow::journeys(bench.programs, transport, self.journeys)? {
+            for journey in
+                follow::journeys(bench.programs, transport, self.journeys, bench.interrupt)?
+            {
                 writer.journey(&journey)?;
             }
             progress.done(following);

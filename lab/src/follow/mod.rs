@@ -11,12 +11,15 @@ mod matching;
 mod picture;
 mod words;
 
-use crate::bpftrace::{self, Bpftrace};
-use crate::cli;
+use crate::bpftrace::Bpftrace;
+use crate::cli::{self, TraceChoice};
 use crate::environment::Environment;
+use crate::interrupt::Interrupt;
 use crate::journey::{Journey, Step};
+use crate::load::Load;
 use crate::programs::{Daemon, Programs};
 use crate::results::Writer;
+use crate::trace;
 use crate::trial::{Axis, Linger, Setting, Tracing};
 use clock::Offset;
 use figures::Spread;
@@ -55,33 +58,30 @@ struct Outcome {
 /// When the programs do not work, or no journey can be believed.
 pub fn run(options: &cli::Follow) -> Result<Exit, Error> {
     let transport = options.kind;
+    let programs = Programs::find()?;
     let writer = options.out.as_deref().map(|folder| {
-        let environment = Environment::default();
+        let environment = Environment::here(&programs, Vec::new());
         Writer::open(folder, &environment)
     });
     let writer = writer.transpose()?;
-    let stage = Stage::new(&Programs::find()?, transport)?;
+    let stage = Stage::new(&programs, transport, Interrupt::by_signals()?)?;
     let untraced = stage.untraced(options.repeat.max(UNTRACED))?;
-    let outcome = match bpftrace::availability() {
-        Ok(()) => Some(stage.traced(options.repeat)?),
-        Err(_) => None,
-    };
-    stage.daemon.stop()?;
-    let journeys = match &outcome {
-        Some(outcome) => {
-            show(outcome, &untraced, transport);
+    let journeys = match trace::choose(TraceChoice::Bpftrace) {
+        Ok(_) => {
+            let outcome = stage.traced(options.repeat)?;
+            show(&outcome, &untraced, transport);
             outcome.journeys()
         }
-        None => {
-            let known: Vec<Journey> = untraced
-                .iter()
-                .take(options.repeat as usize)
+        Err(missing) => {
+            let wanted = untraced.iter().take(options.repeat as usize);
+            let known: Vec<Journey> = wanted
                 .map(|stamps| from_stamps(stamps, transport))
                 .collect();
-            show_stamps(&known, transport);
+            show_stamps(&known, transport, &missing);
             known
         }
     };
+    stage.daemon.stop()?;
     if let Some(writer) = &writer {
         numbered(journeys)
             .iter()
@@ -93,14 +93,15 @@ pub fn run(options: &cli::Follow) -> Result<Exit, Error> {
 /// Follows so many records. Without bpftrace, their steps are those that stamps tell of.
 ///
 /// # Errors
-/// When the programs do not work, or no journey can be believed.
+/// When the programs do not work, no journey can be believed, or somebody interrupts.
 pub fn journeys(
     programs: &Programs,
     transport: Transport,
     repeat: u32,
+    interrupt: &Interrupt,
 ) -> Result<Vec<Journey>, Error> {
-    let stage = Stage::new(programs, transport)?;
-    let journeys = if bpftrace::availability().is_ok() {
+    let stage = Stage::new(programs, transport, interrupt.clone())?;
+    let journeys = if trace::choose(TraceChoice::Bpftrace).is_ok() {
         stage.traced(repeat)?.journeys()
     } else {
         let stamps = stage.untraced(repeat)?;
@@ -132,18 +133,20 @@ fn from_stamps(stamps: &Stamps, transport: Transport) -> Journey {
 #[derive(Debug)]
 struct Stage {
     programs: Programs,
+    interrupt: Interrupt,
     setting: Setting,
     folder: TempDir,
     daemon: Daemon,
 }
 
 impl Stage {
-    fn new(programs: &Programs, transport: Transport) -> Result<Self, Error> {
+    fn new(programs: &Programs, transport: Transport, interrupt: Interrupt) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(|e| Error::new("create", "a folder", e))?;
         let setting = setting(transport);
         let daemon = programs.start_daemon(&setting, true, folder.path())?;
         Ok(Self {
             programs: programs.clone(),
+            interrupt,
             setting,
             folder,
             daemon,
@@ -158,24 +161,20 @@ impl Stage {
             records: count as u64,
             ..self.setting.clone()
         };
-        let mut child = self
-            .programs
-            .producer(&setting, &self.daemon.endpoint)
-            .spawn()
-            .map_err(|e| Error::new("start", "a producer", e))?;
-        let pid = child.id();
-        let status = child
-            .wait()
-            .map_err(|e| Error::new("await", "a producer", e))?;
-        if !status.success() {
-            return Err(Error::new(
-                "send",
-                "records",
-                format!("the producer ended with {status}"),
-            ));
-        }
+        let pid = self.load(&setting)?;
         let stamps = self.arrived(pid, count)?;
         Ok((pid, stamps[WARM_UP..WARM_UP + repeat as usize].to_vec()))
+    }
+
+    /// Lets a producer run to its end, and returns its process.
+    fn load(&self, setting: &Setting) -> Result<u32, Error> {
+        let load = Load::start(&self.programs, setting, &self.daemon.endpoint, None)?;
+        let pids = load.pids();
+        let has_finished = load.finish(&self.interrupt)?.is_some();
+        match pids.first() {
+            Some(pid) if has_finished => Ok(*pid),
+            _ => Err(Error::new("follow", "records", "interrupted")),
+        }
     }
 
     /// The stamps of this producer's records, when there are so many.
@@ -318,12 +317,11 @@ fn notes(outcome: &Outcome, untraced: &[Stamps]) {
 }
 
 /// What can be shown without a tracer.
-fn show_stamps(journeys: &[Journey], transport: Transport) {
+fn show_stamps(journeys: &[Journey], transport: Transport, missing: &Error) {
     let journeys: Vec<&Journey> = journeys.iter().collect();
     title(transport, journeys.len());
     println!("{}", picture::timeline(&journeys));
-    if let Err(reason) = bpftrace::availability() {
-        println!("These are the moments that the programs stamp. The others are missing, since");
-        println!("{reason}.");
-    }
+    println!(
+        "These are the moments that the two programs stamp. The others need bpftrace:\n{missing}"
+    );
 }
