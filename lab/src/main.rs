@@ -1,17 +1,28 @@
 //! Measures what each of the five IPC mechanisms costs, and shows it.
 
+mod bpftrace;
 mod cli;
 mod environment;
 mod follow;
+mod interrupt;
 mod journey;
 mod latency;
+mod load;
+mod measure;
+mod namespace;
+mod plan;
+mod proc;
 mod programs;
+mod progress;
 mod report;
 mod results;
 mod run;
 mod seed;
 mod self_check;
+mod session;
 mod sweep;
+mod tally;
+mod trace;
 mod trial;
 
 use cli::{Command, Options, Quick};

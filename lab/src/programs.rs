@@ -1,14 +1,47 @@
 //! Starts the two programs that are measured, in folders of their own, and ends them.
 
 use crate::trial::{Linger, Setting};
+use log_aggregator::diagnostics::tell;
 use log_aggregator::error::Error;
 use log_aggregator::transports::Transport;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::SystemTime;
+
+const NAMES: [&str; 2] = ["aggregator", "producer"];
+
+const BUILD: &str = "build them yourself: cargo build --release";
+
+/// The checkout that this program was built in, if it is still there.
+pub fn workspace() -> Option<&'static Path> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    workspace.join("Cargo.toml").is_file().then_some(workspace)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata()
+        .and_then(|metadata| metadata.modified())
+        .ok()
+}
+
+/// When the newest file in a folder and those below it was changed.
+fn newest_in(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let times = entries.filter_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            newest_in(&path)
+        } else {
+            modified(&path)
+        }
+    });
+    times.max()
+}
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -17,21 +50,60 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Those that were built beside this program.
+    /// Those beside this program. In a checkout they are built if they are missing or older than their source.
     ///
     /// # Errors
-    /// When they were not.
+    /// When they are not there.
     pub fn find() -> Result<Self, Error> {
         let own = std::env::current_exe().map_err(|e| Error::new("find", "the programs", e))?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        for name in ["aggregator", "producer"] {
-            let path = folder.join(name);
+        let programs = Self { folder };
+        if let Some(workspace) = workspace()
+            && !programs.are_newer_than(workspace)
+        {
+            programs.build(workspace)?;
+        }
+        for name in NAMES {
+            let path = programs.path(name);
             if !path.is_file() {
                 let missing = Error::new("run", path.display(), "it is not there");
                 return Err(missing.advise("build it: cargo build --release"));
             }
         }
-        Ok(Self { folder })
+        Ok(programs)
+    }
+
+    fn are_newer_than(&self, workspace: &Path) -> bool {
+        let built = NAMES.map(|name| modified(&self.path(name)));
+        let Some(built) = built.into_iter().min().flatten() else {
+            return false;
+        };
+        let manifests =
+            ["Cargo.toml", "Cargo.lock", "build.rs"].map(|name| modified(&workspace.join(name)));
+        let newest = manifests.into_iter().flatten().max();
+        newest
+            .max(newest_in(&workspace.join("src")))
+            .is_none_or(|source| source <= built)
+    }
+
+    /// Builds both where this program was built: `target/release`, as a rule.
+    fn build(&self, workspace: &Path) -> Result<(), Error> {
+        tell("lab: building aggregator and producer");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo
+            .current_dir(workspace)
+            .args(["build", "--quiet", "--bins", "--target-dir"]);
+        cargo.arg(self.folder.parent().unwrap_or(Path::new("target")));
+        if self.folder.file_name() == Some("release".as_ref()) {
+            cargo.arg("--release");
+        }
+        let status = cargo.stdout(Stdio::null()).status();
+        let status = status.map_err(|e| Error::new("run", "cargo", e).advise(BUILD))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::new("build", "the programs", "cargo failed").advise(BUILD))
+        }
     }
 
     /// The path of one of them.
@@ -70,10 +142,16 @@ impl Programs {
 
     /// The command of one producer of this setting; its records say who sent which, and when.
     pub fn producer(&self, setting: &Setting, endpoint: &str) -> Command {
+        self.producer_at(f64::from(setting.rate), setting, endpoint)
+    }
+
+    /// The same at this rate.
+    pub fn producer_at(&self, rate: f64, setting: &Setting, endpoint: &str) -> Command {
         let mut command = Command::new(self.path("producer"));
+        command.process_group(0).stdin(Stdio::null()); // as the daemon
         command.args(["--ipc", endpoint, "--stamp"]);
         command.arg("--size").arg(setting.message_bytes.to_string());
-        command.arg("--rate").arg(setting.rate.to_string());
+        command.arg("--rate").arg(rate.to_string());
         command.arg("--count").arg(setting.records.to_string());
         if setting.nagle {
             command.arg("--nagle");
@@ -104,6 +182,7 @@ impl Daemon {
     fn start(mut command: Command, output: PathBuf) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::new("start", "a daemon", reason);
         let mut child = command
+            .process_group(0) // Ctrl-C is for lab alone, which then ends it
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -10,7 +10,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const ENVIRONMENT: &str = "environment.json";
+/// The file that makes a folder one of results.
+pub const ENVIRONMENT: &str = "environment.json";
 const TRIALS: &str = "trials.jsonl";
 const JOURNEYS: &str = "journeys.jsonl";
 
@@ -38,6 +39,19 @@ impl Writer {
         Ok(Self {
             folder: folder.into(),
         })
+    }
+
+    /// Begins a folder of results, or goes on with one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(folder: &Path, environment: &Environment) -> Result<Self, Error> {
+        if folder.join(ENVIRONMENT).exists() {
+            return Ok(Self {
+                folder: folder.into(),
+            });
+        }
+        Self::create(folder, environment)
     }
 
     /// Adds a trial, before the next one starts.

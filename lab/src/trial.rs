@@ -17,7 +17,7 @@ pub enum Axis {
     Centre,
     /// Another number of producers.
     Producers,
-    /// Another length of the message.
+    /// Another length of the message, paced and flat out (whose records a second are "throughput by size").
     Size,
     /// Another rate.
     Rate,
@@ -31,7 +31,7 @@ pub enum Axis {
     Pipe,
     /// Nagle's algorithm in the producers, or not.
     Nagle,
-    /// How long the daemon lingers.
+    /// How long the daemon lingers, paced and flat out.
     Linger,
 }
 
@@ -69,7 +69,8 @@ pub struct Setting {
     pub producers: u32,
     /// Message bytes of a record.
     pub message_bytes: u32,
-    /// Records a second of each producer; 0 is as fast as it can.
+    /// Records a second of each producer; 0 is as fast as it can. From 100 on, producers are a thousandth apart,
+    /// around this rate.
     pub rate: u32,
     /// Records of each producer.
     pub records: u64,
@@ -85,6 +86,13 @@ pub struct Setting {
     pub tracing: Tracing,
 }
 
+impl Setting {
+    /// The records of all producers.
+    pub fn sent(&self) -> u64 {
+        u64::from(self.producers) * self.records
+    }
+}
+
 /// A setting, and what came of it once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
@@ -96,7 +104,7 @@ pub struct Trial {
     pub setting: Setting,
     /// When it began, in seconds since 1970.
     pub started: u64,
-    /// From the start of the first producer to the last record in the file, in seconds.
+    /// From the first record's being sent to the last one's being in the file, in seconds.
     pub seconds: f64,
     /// The records, by three witnesses.
     pub delivery: Delivery,
@@ -152,7 +160,8 @@ pub struct Usage {
     pub read_calls: u64,
     /// Write calls of any kind through the file layer (`syscw`).
     pub write_calls: u64,
-    /// The most memory that was resident, in KiB; of several processes, that of the largest.
+    /// The most memory that was resident, in KiB; of several processes, that of the largest. 0 where they ended
+    /// before anybody could look.
     pub memory_peak_kib: u64,
 }
 
