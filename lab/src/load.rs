@@ -36,8 +36,8 @@ impl Load {
             producers: Vec::new(),
             memory_peak_kib: 0,
         };
-        for _ in 0..setting.producers {
-            let mut command = programs.producer(setting, endpoint);
+        for number in 0..setting.producers {
+            let mut command = programs.producer_at(detuned(setting, number), setting, endpoint);
             if let Some(tracer) = &mut tracer {
                 command = tracer.producer(command);
             }
@@ -108,6 +108,20 @@ impl Drop for Load {
         }
     }
 }
+
+/// The rate of this producer: a thousandth apart from the next one's. At one and the same rate, producers that
+/// happen to begin together would send together to the end, and two trials would differ by that alone.
+fn detuned(setting: &Setting, number: u32) -> f64 {
+    let rate = f64::from(setting.rate);
+    if setting.rate < DETUNED_RATE_MIN {
+        return rate;
+    }
+    let from_middle = f64::from(number) - f64::from(setting.producers - 1) / 2.0;
+    rate * (1.0 + from_middle / 1000.0)
+}
+
+/// Below, a trial is too short for two producers to drift past each other.
+const DETUNED_RATE_MIN: u32 = 100;
 
 /// Whether a child has ended. It stays what it is, so that /proc still tells of it.
 fn has_ended(pid: u32) -> Result<bool, Error> {

@@ -25,3 +25,28 @@ pub fn enter() -> Result<(), Error> {
 pub fn set_qlen(qlen: u32) -> Result<(), Error> {
     std::fs::write(QLEN, qlen.to_string()).map_err(|e| Error::new("write", QLEN, e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn qlen() -> String {
+        std::fs::read_to_string(QLEN).unwrap()
+    }
+
+    #[test]
+    fn what_is_set_there_is_not_set_here() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: a network namespace needs root");
+            return;
+        }
+        let here = qlen();
+        let there = std::thread::spawn(|| {
+            enter().unwrap();
+            set_qlen(23).unwrap();
+            qlen()
+        });
+        assert_eq!(there.join().unwrap().trim(), "23");
+        assert_eq!(qlen(), here);
+    }
+}

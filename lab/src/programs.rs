@@ -142,11 +142,16 @@ impl Programs {
 
     /// The command of one producer of this setting; its records say who sent which, and when.
     pub fn producer(&self, setting: &Setting, endpoint: &str) -> Command {
+        self.producer_at(f64::from(setting.rate), setting, endpoint)
+    }
+
+    /// The same at this rate.
+    pub fn producer_at(&self, rate: f64, setting: &Setting, endpoint: &str) -> Command {
         let mut command = Command::new(self.path("producer"));
         command.process_group(0).stdin(Stdio::null()); // as the daemon
         command.args(["--ipc", endpoint, "--stamp"]);
         command.arg("--size").arg(setting.message_bytes.to_string());
-        command.arg("--rate").arg(setting.rate.to_string());
+        command.arg("--rate").arg(rate.to_string());
         command.arg("--count").arg(setting.records.to_string());
         if setting.nagle {
             command.arg("--nagle");

@@ -69,7 +69,8 @@ pub struct Setting {
     pub producers: u32,
     /// Message bytes of a record.
     pub message_bytes: u32,
-    /// Records a second of each producer; 0 is as fast as it can.
+    /// Records a second of each producer; 0 is as fast as it can. From 100 on, producers are a thousandth apart,
+    /// around this rate.
     pub rate: u32,
     /// Records of each producer.
     pub records: u64,
