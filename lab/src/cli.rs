@@ -121,11 +121,11 @@ pub struct Follow {
     pub out: Option<PathBuf>,
 }
 
-/// Make the report of a folder of results anew, and put its numbers into documents.
+/// Make the report of a folder of results anew; or, with --update or --check, put its numbers into documents.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "report")]
 pub struct Report {
-    /// the folder
+    /// the folder of a run, or one that holds several
     #[argh(positional)]
     pub folder: PathBuf,
     /// put the numbers between the markers of this document; may be given several times
