@@ -29,9 +29,16 @@ impl Latencies {
     }
 }
 
+/// What a histogram has room for from the start. One that begins small would grow for `record`, but
+/// `saturating_record` does not let it: all values would become its highest, 2 ns.
+const HOUR_NS: u64 = 3_600_000_000_000;
+
 /// An empty histogram that grows as values come.
 pub fn histogram() -> Histogram<u64> {
-    Histogram::new(SIGNIFICANT_DIGITS).expect("0 to 5 digits are possible")
+    let mut histogram = Histogram::new_with_bounds(1, HOUR_NS, SIGNIFICANT_DIGITS)
+        .expect("0 to 5 digits are possible");
+    histogram.auto(true);
+    histogram
 }
 
 /// The form that HdrHistogram's own tools read: V2, deflated, in base64.
@@ -79,5 +86,13 @@ mod tests {
         assert_eq!(read.from_due, latencies.from_due);
         assert_eq!(read.from_sent.len(), 0);
         read.from_due.record(u64::MAX / 4).unwrap();
+    }
+
+    #[test]
+    fn a_latency_is_not_cut_short() {
+        let mut histogram = histogram();
+        histogram.saturating_record(123_456);
+        assert!(histogram.equivalent(histogram.value_at_quantile(0.5), 123_456));
+        assert!(histogram.max() > 120_000);
     }
 }

@@ -10,7 +10,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const ENVIRONMENT: &str = "environment.json";
+/// The file that makes a folder one of results.
+pub const ENVIRONMENT: &str = "environment.json";
 const TRIALS: &str = "trials.jsonl";
 const JOURNEYS: &str = "journeys.jsonl";
 
