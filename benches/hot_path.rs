@@ -54,3 +54,18 @@ fn framing(bencher: Bencher<'_, '_>) {
         count
     });
 }
+
+/// As records come: many lines in a chunk.
+#[divan::bench(args = KINDS)]
+fn lines_of_objects(bencher: Bencher<'_, '_>, kind: &str) {
+    const RECORDS: usize = 300;
+    let lines = format!("{}\n", record(kind)).repeat(RECORDS);
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        let mut scanner = object::Scanner::new(divan::black_box(lines.as_bytes()));
+        let mut at = 0;
+        while let Some(end) = scanner.object(at) {
+            at = end + 1;
+        }
+        at
+    });
+}

@@ -82,6 +82,19 @@ start_counting() { # SCRIPT OUTPUT
     fail 2 "cannot trace: $1 did not start; see the lines above"
 }
 
+# Ends counting scripts. bpftrace 0.17 forgets a signal that comes while it does not wait for one.
+stop_counting() { # PID...
+    local pid i
+    for pid in "$@"; do
+        for ((i = 0; i < 600; i++)); do
+            if ((i % 50 == 0)); then kill -INT "$pid" 2>/dev/null || break; fi
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        wait "$pid" || true
+    done
+}
+
 # The count under this name in a script's output, 0 if there is none.
 count_of() { # NAME OUTPUT
     awk -F': ' -v name="$1" '$1 == name { print $2; found = 1 } END { if (!found) print 0 }' "$2"
@@ -110,8 +123,7 @@ measure() { # TRANSPORT
     done
     wait "${pids[@]}"
     while (($(wc -l <"$scratch/$kind.jsonl") < records)); do sleep 0.1; done
-    kill -INT "${tracers[@]}"
-    wait "${tracers[@]}" || true
+    stop_counting "${tracers[@]}"
     kill "$daemon"
     cat <&"$from_daemon" >/dev/null
     exec {from_daemon}<&-

@@ -5,7 +5,7 @@
 
 use crate::batch::Lines;
 use crate::framing::{self, Frame, LineFramer};
-use crate::object;
+use crate::object::{self, Scanner};
 use crate::sys::{self, Stamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -88,12 +88,13 @@ impl Recorder<'_> {
         if self.stamping {
             return 0;
         }
+        let mut scanner = Scanner::new(bytes);
         let (mut taken, mut count) = (0, 0);
-        while let Some(length) = object::object_length(&bytes[taken..])
-            && length <= max
-            && bytes.get(taken + length) == Some(&b'\n')
+        while let Some(end) = scanner.object(taken)
+            && end - taken <= max
+            && bytes.get(end) == Some(&b'\n')
         {
-            taken += length + 1;
+            taken = end + 1;
             count += 1;
         }
         self.lines.append_verbatim(&bytes[..taken], count);

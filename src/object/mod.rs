@@ -5,7 +5,7 @@
 
 mod scan;
 
-pub use scan::object_length;
+pub use scan::{Scanner, object_length};
 
 use memchr::memchr2;
 
@@ -257,5 +257,57 @@ mod tests {
             true,
         );
         check(r#"{"":1,"\\_":2}"#, r#"{"":1,"\\_":2"#, true);
+    }
+
+    /// Each object is found as if it stood alone, whatever the one before it was.
+    #[test]
+    fn objects_behind_each_other_are_found_as_if_each_stood_alone() {
+        let mut random = numbers(7);
+        let seeds = [
+            r#"{"source":"producer","timestamp":1763800000,"level":"INFO","message":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","pid":17,"seq":8}"#,
+            r#"{ "a" : [1, {"b": "\ud83d\ude00", "c": 0}, -1e5] , "text" : "x\"y", "d": {"e": {}}, "f": true, "g": null}"#,
+            "{\"\u{e4}\":\"\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}\u{65e5}\u{5fd7}\",\"\u{fc}\":1}",
+        ];
+        for _ in 0..100_000 {
+            let mut line = seeds[random() % seeds.len()].as_bytes().to_vec();
+            let mut text = Vec::new();
+            for _ in 0..1 + random() % 5 {
+                text.extend_from_slice(&line);
+                text.push(b'\n');
+                for _ in 0..random() % 3 {
+                    let at = random() % line.len();
+                    match random() % 4 {
+                        0 => line[at] = b"\"\\{}[],: 0e-9u\x1f\xc3\xa4"[random() % 17],
+                        1 => drop(line.remove(at)),
+                        2 => line.insert(at, b"\",:{}[]0"[random() % 8]),
+                        _ => line[at] = line[at].wrapping_add(1),
+                    }
+                }
+            }
+            let mut scanner = Scanner::new(&text);
+            let mut at = 0;
+            loop {
+                let alone = object_length(&text[at..]).map(|length| at + length);
+                assert_eq!(scanner.object(at), alone, "{} at {at}", text.escape_ascii());
+                // As the recorder goes on: behind an object and its newline.
+                match alone {
+                    Some(end) if text.get(end) == Some(&b'\n') && end + 1 < text.len() => {
+                        at = end + 1;
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Numbers that look random, the same each time (xorshift64*).
+    fn numbers(seed: u64) -> impl FnMut() -> usize {
+        let mut state = seed;
+        move || {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap()
+        }
     }
 }

@@ -1,25 +1,44 @@
-//! One pass over a JSON object: grammar, UTF-8, and the rules by which parsers differ.
+//! One pass over JSON objects: grammar, UTF-8, and the rules by which parsers differ.
 //!
 //! Our own because it is the one thing that the daemon does to every byte; serde_json is its oracle in
 //! the tests and under fuzzing.
 //!
-//! Each function takes what is left of the text and returns what is left behind the thing that it is named
-//! after, or `None` when that is not there.
+//! Each method takes a place in the text and returns the place behind the thing that it is named after, or
+//! `None` when that is not there.
 
 use super::{NESTING_MAX, unicode_escape};
-use crate::sys::chunk;
+use crate::sys::block;
 
 /// The length of the object that `bytes` begin with; `None` when they do not.
-///
-/// A newline never belongs to one: what stands behind it is another line.
 pub fn object_length(bytes: &[u8]) -> Option<usize> {
-    let mut high_bits = 0;
-    let length = bytes.len() - object(bytes, &mut high_bits)?.len();
-    // Only then is a second look needed, and the library's is a fast one.
-    if high_bits != 0 && std::str::from_utf8(&bytes[..length]).is_err() {
-        return None;
-    }
-    Some(length)
+    Scanner::new(bytes).object(0)
+}
+
+/// A place that no text has, and none within a block of it.
+const NOWHERE: usize = 1 << (usize::BITS - 1);
+
+/// Finds objects in a text, one behind the other.
+///
+/// Lines of one sender begin alike. Where a line has the same bytes as the one before it, the same is true of it, so
+/// it is looked at from the last member on that begins before they differ.
+#[derive(Debug)]
+pub struct Scanner<'a> {
+    bytes: &'a [u8],
+    /// Where the last object found begins.
+    last: usize,
+    /// How far behind its beginning a member of its first level begins from which the next one may be looked at; 0 if
+    /// none is known.
+    resume: usize,
+    /// How many bytes the object that is looked at has in common with the last one.
+    common: usize,
+    /// Where the block begins that was looked at last; all places before it have been passed.
+    block_start: usize,
+    /// What is special in that block, a bit for each byte.
+    special: u64,
+    /// Whether that block holds bytes above 0x7f.
+    block_is_high: bool,
+    /// Whether any that the object may have a part of did.
+    is_high: bool,
 }
 
 /// The brackets around a place, the innermost in the last bit: 1 for those of an object.
@@ -50,209 +69,323 @@ impl Nesting {
     }
 }
 
-/// Sets bits of `high_bits` if a string holds bytes that may not be UTF-8. (A few bytes behind the string
-/// may be meant.)
-fn object<'a>(bytes: &'a [u8], high_bits: &mut u32) -> Option<&'a [u8]> {
-    let mut nesting = Nesting::default();
-    let (mut byte, mut rest) = (b'{', bytes.strip_prefix(b"{")?);
-    let mut begins_level = true;
-    loop {
-        // One value, with its key where it has one; `byte` is what it begins with.
-        if !begins_level {
-            if nesting.is_in_object() {
-                if byte != b'"' {
-                    return None;
-                }
-                (byte, rest) = token(texts_and_key(rest, high_bits)?)?;
-            }
+impl<'a> Scanner<'a> {
+    /// A scanner of this text.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            last: 0,
+            resume: 0,
+            common: 0,
+            block_start: NOWHERE,
+            special: 0,
+            block_is_high: false,
+            is_high: false,
+        }
+    }
+
+    /// Where the object ends that begins at `start`, which is not before the end of the last one found; `None`
+    /// when none does.
+    ///
+    /// A newline never belongs to one: what stands behind it is another line.
+    pub fn object(&mut self, start: usize) -> Option<usize> {
+        self.is_high = self.block_is_high;
+        self.common = if start > self.last {
+            common_bytes(&self.bytes[self.last..start], self.bytes.get(start..)?)
+        } else {
+            0 // the first
+        };
+        if self.common < self.resume {
+            self.resume = 0;
+        }
+        let from = self.resume;
+        let end = self.rest_of_object(start, from);
+        self.last = start;
+        let end = end.or_else(|| {
+            self.resume = 0;
+            None
+        })?;
+        // Only then is a second look needed, and the library's is a fast one.
+        if self.is_high && std::str::from_utf8(&self.bytes[start + from..end]).is_err() {
+            self.resume = 0;
+            return None;
+        }
+        Some(end)
+    }
+
+    /// An object from its first brace on, or from a member of its first level that begins `from` bytes behind it.
+    fn rest_of_object(&mut self, start: usize, from: usize) -> Option<usize> {
+        let mut nesting = Nesting::default();
+        let (mut byte, mut at) = (b'{', start + 1);
+        if from > 0 {
+            nesting.open(b'{')?;
+            (byte, at) = self.token(start + from)?;
+            (byte, at) = self.members(byte, at)?;
+        } else if self.bytes.get(start) != Some(&byte) {
+            return None;
+        }
+        loop {
+            // A value, which begins with `byte`.
             match byte {
-                b'"' => rest = string(rest, high_bits)?,
-                b'0'..=b'9' | b'-' => rest = number(byte, rest)?,
-                b't' => rest = rest.strip_prefix(b"rue")?,
-                b'f' => rest = rest.strip_prefix(b"alse")?,
-                b'n' => rest = rest.strip_prefix(b"ull")?,
-                b'{' | b'[' => begins_level = true,
+                b'"' => at = self.string(at)?,
+                b'0'..=b'9' | b'-' => at = self.number(byte, at)?,
+                b't' => at = self.literal(at, b"rue")?,
+                b'f' => at = self.literal(at, b"alse")?,
+                b'n' => at = self.literal(at, b"ull")?,
+                b'{' | b'[' => {
+                    nesting.open(byte)?;
+                    (byte, at) = self.token(at)?;
+                    if byte != nesting.closing_bracket() {
+                        if nesting.is_in_object() {
+                            (byte, at) = self.members(byte, at)?;
+                        }
+                        continue;
+                    }
+                    nesting.close();
+                }
                 _ => return None,
             }
-        }
-        if begins_level {
-            nesting.open(byte)?;
-            (byte, rest) = token(rest)?;
-            begins_level = false;
-            if byte != nesting.closing_bracket() {
-                continue;
+            // What ends with it, up to the comma before the next one.
+            loop {
+                if nesting.depth == 0 {
+                    return Some(at);
+                }
+                (byte, at) = self.token(at)?;
+                if byte == b',' {
+                    break;
+                }
+                if byte != nesting.closing_bracket() {
+                    return None;
+                }
+                nesting.close();
             }
-            nesting.close();
-        }
-        while nesting.depth > 0 {
-            (byte, rest) = token(rest)?;
-            if byte == b',' {
-                break;
+            if nesting.depth == 1 && at - start <= self.common {
+                self.resume = at - start;
             }
-            if byte != nesting.closing_bracket() {
-                return None;
+            (byte, at) = self.token(at)?;
+            if nesting.is_in_object() {
+                (byte, at) = self.members(byte, at)?;
             }
-            nesting.close();
         }
-        if nesting.depth == 0 {
-            return Some(rest);
-        }
-        (byte, rest) = token(rest)?;
     }
-}
 
-/// A key, of which the first quote has been taken, and its colon. Members with a text that are written
-/// without blanks go before it: most of most records, so that most of most records takes this short way.
-#[inline]
-fn texts_and_key<'a>(mut rest: &'a [u8], high_bits: &mut u32) -> Option<&'a [u8]> {
-    loop {
-        rest = string(rest, high_bits)?;
-        if let [b':', b'"', text @ ..] = rest {
-            let key = rest;
-            rest = string(text, high_bits)?;
-            match rest {
-                [b',', b'"', next @ ..] => rest = next,
-                _ => return key.get(1..),
+    /// A key that begins with `byte`, its colon, and the first byte of its value. Members with a text that are
+    /// written without blanks go before it: most of most records, so that most of most records takes this short
+    /// way.
+    #[inline(always)]
+    fn members(&mut self, byte: u8, mut at: usize) -> Option<(u8, usize)> {
+        if byte != b'"' {
+            return None;
+        }
+        loop {
+            at = self.string(at)?;
+            if self.pair(at) != Some(b":\"") {
+                let (colon, after) = self.token(at)?;
+                return if colon == b':' {
+                    self.token(after)
+                } else {
+                    None
+                };
             }
-        } else {
-            let (colon, after) = token(rest)?;
-            return (colon == b':').then_some(after);
+            at = self.string(at + 2)?;
+            if self.pair(at) != Some(b",\"") {
+                return Some((b'"', at - 1)); // of the text, its last quote is left
+            }
+            at += 2;
         }
     }
-}
 
-/// The next byte that is no blank, and what is behind it.
-#[inline]
-fn token(rest: &[u8]) -> Option<(u8, &[u8])> {
-    match rest {
-        [byte @ b'!'..=0xff, after @ ..] => Some((*byte, after)),
-        _ => token_after_blanks(rest),
+    #[inline]
+    fn pair(&self, at: usize) -> Option<&[u8; 2]> {
+        self.bytes.get(at..)?.first_chunk()
     }
-}
 
-#[cold]
-fn token_after_blanks(mut rest: &[u8]) -> Option<(u8, &[u8])> {
-    while let [b' ' | b'\t' | b'\r', after @ ..] = rest {
-        rest = after;
+    fn literal(&self, at: usize, rest: &[u8]) -> Option<usize> {
+        let end = at + rest.len();
+        (self.bytes.get(at..end)? == rest).then_some(end)
     }
-    rest.split_first().map(|(byte, after)| (*byte, after))
-}
 
-/// The rest of a string whose first quote has been taken.
-#[inline]
-fn string<'a>(mut rest: &'a [u8], high_bits: &mut u32) -> Option<&'a [u8]> {
-    while let Some((chunk, after)) = rest.split_first_chunk() {
-        let seen = chunk::look(chunk);
-        *high_bits |= seen.high_bits;
-        if seen.special == 0 {
-            rest = after;
-            continue;
+    /// The next byte that is no blank, and the place behind it.
+    #[inline]
+    fn token(&self, at: usize) -> Option<(u8, usize)> {
+        match self.bytes.get(at) {
+            Some(byte @ b'!'..=0xff) => Some((*byte, at + 1)),
+            _ => self.token_after_blanks(at),
         }
-        let at = seen.special.trailing_zeros() as usize % chunk::BYTES;
-        if chunk[at] == b'"' {
-            return Some(&rest[at + 1..]);
-        }
-        rest = escape(&rest[at..])?;
     }
-    end_of_string(rest, high_bits)
-}
 
-/// The rest of a string of which less than a chunk is left.
-fn end_of_string<'a>(mut rest: &'a [u8], high_bits: &mut u32) -> Option<&'a [u8]> {
-    loop {
-        let (byte, after) = rest.split_first()?;
-        rest = match byte {
-            b'"' => return Some(after),
-            b'\\' => escape(rest)?,
-            0..=0x1f => return None,
-            _ => after,
+    #[cold]
+    fn token_after_blanks(&self, mut at: usize) -> Option<(u8, usize)> {
+        while let Some(b' ' | b'\t' | b'\r') = self.bytes.get(at) {
+            at += 1;
+        }
+        self.bytes.get(at).map(|byte| (*byte, at + 1))
+    }
+
+    /// The rest of a string whose first quote has been taken.
+    #[inline(always)]
+    fn string(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            at = self.next_special(at)?;
+            if self.bytes[at] == b'"' {
+                return Some(at + 1);
+            }
+            at = self.escape(at)?;
+        }
+    }
+
+    /// The place of the next quote, backslash or control character.
+    #[inline(always)]
+    fn next_special(&mut self, at: usize) -> Option<usize> {
+        let within = at.wrapping_sub(self.block_start);
+        if within < block::BYTES {
+            let ahead = self.special >> within;
+            if ahead != 0 {
+                return Some(at + ahead.trailing_zeros() as usize);
+            }
+            return self.next_special_from(self.block_start + block::BYTES);
+        }
+        self.next_special_from(at)
+    }
+
+    /// The same, from where no block has been looked at.
+    #[inline(never)] // so that the short way stays short
+    fn next_special_from(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            self.look(at)?;
+            if self.special != 0 {
+                return Some(at + self.special.trailing_zeros() as usize);
+            }
+            at += block::BYTES;
+        }
+    }
+
+    /// Looks at the block that begins at `at`.
+    #[inline]
+    fn look(&mut self, at: usize) -> Option<()> {
+        let rest = self.bytes.get(at..)?;
+        let seen = match rest.first_chunk() {
+            Some(block) => block::look(block),
+            None => self.look_at_end(rest.len())?,
         };
-        *high_bits |= u32::from(!byte.is_ascii());
+        self.block_start = at;
+        self.special = seen.special;
+        self.block_is_high = seen.is_high;
+        self.is_high |= seen.is_high;
+        Some(())
     }
-}
 
-/// An escape; a control character is none.
-fn escape(rest: &[u8]) -> Option<&[u8]> {
-    match rest {
-        [
-            b'\\',
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-            after @ ..,
-        ] => Some(after),
-        _ => {
-            let (unit, after) = code_unit(rest)?;
-            match unit {
+    /// Looks at the last bytes, so few that they are no block.
+    #[inline]
+    fn look_at_end(&self, left: usize) -> Option<block::Seen> {
+        if left == 0 {
+            return None;
+        }
+        if let Some(last) = self.bytes.last_chunk() {
+            let mut seen = block::look(last);
+            seen.special >>= block::BYTES - left;
+            return Some(seen);
+        }
+        let mut block = [b' '; block::BYTES];
+        block[..left].copy_from_slice(&self.bytes[self.bytes.len() - left..]);
+        Some(block::look(&block))
+    }
+
+    /// An escape; a control character is none.
+    fn escape(&self, at: usize) -> Option<usize> {
+        match self.bytes.get(at..)? {
+            [
+                b'\\',
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                ..,
+            ] => Some(at + 2),
+            rest => match unicode_escape(rest)? {
                 // Half a pair is no character.
-                0xD800..=0xDBFF => match code_unit(after)? {
-                    (0xDC00..=0xDFFF, after) => Some(after),
+                0xD800..=0xDBFF => match unicode_escape(rest.get(6..)?)? {
+                    0xDC00..=0xDFFF => Some(at + 12),
                     _ => None,
                 },
                 0xDC00..=0xDFFF => None,
-                _ => Some(after),
-            }
+                _ => Some(at + 6),
+            },
         }
     }
-}
 
-fn code_unit(rest: &[u8]) -> Option<(u16, &[u8])> {
-    Some((unicode_escape(rest)?, &rest[6..]))
+    /// The rest of a number that begins with `first`.
+    #[inline]
+    fn number(&self, first: u8, start: usize) -> Option<usize> {
+        let (mut digit, mut at) = (first, start);
+        if first == b'-' {
+            digit = *self.bytes.get(at)?;
+            at += 1;
+        }
+        match digit {
+            b'0' => {}
+            b'1'..=b'9' => at = self.digits(at),
+            _ => return None,
+        }
+        let mut exponent = 0;
+        if let Some(b'.' | b'e' | b'E') = self.bytes.get(at) {
+            (at, exponent) = self.fraction_and_exponent(at)?;
+        }
+        let is_surely_double =
+            at - start < SURELY_DOUBLE_BYTES && exponent <= SURELY_DOUBLE_EXPONENT;
+        (is_surely_double || is_double(&self.bytes[start - 1..at])).then_some(at)
+    }
+
+    /// Where the digits end that come next.
+    #[inline]
+    fn digits(&self, mut at: usize) -> usize {
+        while self.bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        at
+    }
+
+    /// Also tells how many digits the exponent has.
+    fn fraction_and_exponent(&self, mut at: usize) -> Option<(usize, usize)> {
+        if self.bytes[at] == b'.' {
+            let end = self.digits(at + 1);
+            if end == at + 1 {
+                return None;
+            }
+            at = end;
+        }
+        if !matches!(self.bytes.get(at), Some(b'e' | b'E')) {
+            return Some((at, 0));
+        }
+        at += 1;
+        if let Some(b'+' | b'-') = self.bytes.get(at) {
+            at += 1;
+        }
+        let end = self.digits(at);
+        (end > at).then_some((end, end - at))
+    }
 }
 
 /// A number of so few bytes, with an exponent of so few digits, is within the range of a double.
 const SURELY_DOUBLE_BYTES: usize = 200;
 const SURELY_DOUBLE_EXPONENT: usize = 2;
 
-/// The rest of a number that begins with `first`.
+/// How many bytes two texts have in common, from the first on.
 #[inline]
-fn number(first: u8, text: &[u8]) -> Option<&[u8]> {
-    let (digit, rest) = match (first, text) {
-        (b'-', [digit, rest @ ..]) => (*digit, rest),
-        _ => (first, text),
-    };
-    let mut rest = match digit {
-        b'0' => rest,
-        b'1'..=b'9' => &rest[digits(rest)..],
-        _ => return None,
-    };
-    let mut exponent = 0;
-    if let [b'.' | b'e' | b'E', ..] = rest {
-        (rest, exponent) = fraction_and_exponent(rest)?;
-    }
-    let length = text.len() - rest.len();
-    let is_surely_double = length < SURELY_DOUBLE_BYTES && exponent <= SURELY_DOUBLE_EXPONENT;
-    (is_surely_double || is_double(first, &text[..length])).then_some(rest)
-}
-
-/// How many digits come next.
-fn digits(rest: &[u8]) -> usize {
-    rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-}
-
-/// Also tells how many digits the exponent has.
-fn fraction_and_exponent(mut rest: &[u8]) -> Option<(&[u8], usize)> {
-    if let [b'.', fraction @ ..] = rest {
-        let count = digits(fraction);
-        rest = &fraction[count..];
-        if count == 0 {
-            return None;
+fn common_bytes(one: &[u8], other: &[u8]) -> usize {
+    let one = one.as_chunks::<{ block::BYTES }>().0;
+    let other = other.as_chunks::<{ block::BYTES }>().0;
+    let mut common = 0;
+    for (one, other) in one.iter().zip(other) {
+        let equal = block::equal_bytes(one, other);
+        common += equal;
+        if equal < block::BYTES {
+            break;
         }
     }
-    match rest {
-        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
-            let count = digits(exponent);
-            (count > 0).then(|| (&exponent[count..], count))
-        }
-        _ => Some((rest, 0)),
-    }
+    common
 }
 
 /// Tells whether a number is within the range of a double.
 #[cold]
-fn is_double(first: u8, rest: &[u8]) -> bool {
-    let text: String = [&[first], rest]
-        .concat()
-        .into_iter()
-        .map(char::from)
-        .collect();
-    text.parse().is_ok_and(f64::is_finite)
+fn is_double(number: &[u8]) -> bool {
+    let text = std::str::from_utf8(number);
+    text.is_ok_and(|text| text.parse().is_ok_and(f64::is_finite))
 }

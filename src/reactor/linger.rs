@@ -31,13 +31,11 @@ const RECORDS_WORTH: f64 = 3.0;
 const WAIT_MIN_NS: f64 = 5_000.0;
 
 /// More records than these cost no less for coming together.
-const RECORDS_ENOUGH: f64 = 256.0;
+const RECORDS_ENOUGH: f64 = 1024.0;
 
-/// What a sleep oversleeps before it is known: timer slack (50 us, `man 2 prctl`) and the wake-up.
-const OVERHEAD_NS: f64 = 60_000.0;
-
-/// How slowly an overhead is forgotten: by this share with each round.
-const FORGETTING: f64 = 1.0 / 256.0;
+/// What a sleep oversleeps: timer slack (50 us, `man 2 prctl`) and the wake-up. It is more while others use the
+/// processors, but among them are the senders, and when a buffer has them wait, it is our turn.
+const OVERSLEEP_NS: f64 = 60_000.0;
 
 /// After a pause that long, nothing is known of what comes next.
 const PAUSE_NS: u64 = 5_000_000;
@@ -70,9 +68,6 @@ pub struct Linger {
     since_ns: f64,
     records: f64,
     fullness: f64,
-    /// What a round that is waited for takes beside the wait, at worst of late: the work, and what a sleep
-    /// oversleeps, which is much when others use the processor.
-    overhead_ns: f64,
     /// No wait longer than this; lowered when a buffer was nearly full.
     ceiling_ns: f64,
 }
@@ -87,7 +82,6 @@ impl Linger {
             since_ns: 0.0,
             records: 0.0,
             fullness: 0.0,
-            overhead_ns: OVERHEAD_NS,
             ceiling_ns: max_ns(),
         }
     }
@@ -122,23 +116,15 @@ impl Linger {
         average(&mut self.since_ns, since);
         average(&mut self.records, round.records as f64);
         average(&mut self.fullness, round.fullness);
-        let overhead = if self.waited_ns > 0.0 {
-            since - self.waited_ns
-        } else {
-            OVERHEAD_NS
-        };
-        self.overhead_ns += (OVERHEAD_NS - self.overhead_ns) * FORGETTING;
-        self.overhead_ns = self.overhead_ns.max(overhead);
-
         self.ceiling_ns = if round.fullness > FULLNESS_MAX {
             self.waited_ns / 2.0
         } else {
             (self.ceiling_ns + max_ns() / RECOVERY).min(max_ns())
         };
-        let until_wanted = FULLNESS_WANTED * self.since_ns / self.fullness - self.overhead_ns;
-        let until_enough = RECORDS_ENOUGH * self.since_ns / self.records - self.overhead_ns;
+        let until_wanted = FULLNESS_WANTED * self.since_ns / self.fullness - OVERSLEEP_NS;
+        let until_enough = RECORDS_ENOUGH * self.since_ns / self.records - OVERSLEEP_NS;
         let wait = until_wanted.min(until_enough).min(self.ceiling_ns);
-        let expected = self.records / self.since_ns * (wait + self.overhead_ns);
+        let expected = self.records / self.since_ns * (wait + OVERSLEEP_NS);
         let is_worth_it = expected >= RECORDS_WORTH;
         if is_worth_it && wait >= WAIT_MIN_NS {
             wait

@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
-use crate::sys::{self, PathWatch, Signals};
+use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
@@ -40,6 +40,9 @@ const FIRST_SOURCE: usize = 2;
 
 /// Events taken from the kernel in one round.
 const EVENTS_MAX: usize = 1024;
+
+/// Most rounds in a row that do not ask who is ready: with [`LINGER_MAX`], how long a signal may wait, about 16 ms.
+const UNASKED_MAX: u32 = 15;
 
 /// Room for one read.
 const SCRATCH_BYTES: usize = 128 << 10;
@@ -94,6 +97,10 @@ pub struct Reactor {
     linger: Linger,
     /// How long to wait before the next round.
     wait: Duration,
+    /// How many rounds in a row have not asked who is ready.
+    unasked: u32,
+    /// Whose turn it is in this round.
+    turns: Vec<Token>,
     /// How full the fullest kernel buffer of this round was.
     fullness: f64,
     /// When a parked listener tries again.
@@ -160,6 +167,8 @@ impl Reactor {
             accepted: Vec::new(),
             linger: Linger::new(settings.linger),
             wait: Duration::ZERO,
+            unasked: 0,
+            turns: Vec::new(),
             fullness: 0.0,
             accept_retry: None,
             stop: Stop::No,
@@ -180,6 +189,7 @@ impl Reactor {
     fn rounds(&mut self) -> Result<(), Error> {
         while !self.is_done() {
             self.wait()?;
+            probes::round_start(self.events.iter().count());
             self.dispatch()?;
             let records = self.outlet.records();
             self.flush()?;
@@ -204,14 +214,30 @@ impl Reactor {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
             let wait = std::mem::take(&mut self.wait);
             std::thread::sleep(timeout.map_or(wait, |timeout| timeout.min(wait)));
+            if self.goes_on_unasked() {
+                return Ok(());
+            }
             timeout = self.timeout();
         }
+        self.unasked = 0;
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() != ErrorKind::Interrupted => {
                 Err(Error::new("wait for", "events", e))
             }
             _ => Ok(()),
         }
+    }
+
+    /// After a wait, when there is but one source: it has something, or else the next round asks. Saves a call of
+    /// three; now and then it asks all the same, for signals.
+    fn goes_on_unasked(&mut self) -> bool {
+        let Some(token) = self.table.only_one().filter(|_| self.unasked < UNASKED_MAX) else {
+            return false;
+        };
+        self.unasked += 1;
+        self.events.clear();
+        self.table.wake(token, false);
+        true
     }
 
     /// Settles how long to wait before the next round, after one that has brought so many records.
@@ -254,7 +280,7 @@ impl Reactor {
         if !self.outlet.is_open() || matches!(self.stop, Stop::Undrained | Stop::Now) {
             return Ok(());
         }
-        let ready = self.table.take_ready();
+        let ready = self.table.take_ready(std::mem::take(&mut self.turns));
         for (index, &token) in ready.iter().enumerate() {
             self.turn(token);
             if self.outlet.is_due() {
@@ -265,6 +291,7 @@ impl Reactor {
                 }
             }
         }
+        self.turns = ready;
         Ok(())
     }
 
@@ -306,6 +333,8 @@ impl Reactor {
             to_the_end: entry.hung_up || stopping,
             stopping,
         };
+        let lines = &cx.recorder.lines;
+        let (bytes, records) = (lines.bytes.len(), lines.records());
         let turn = if stopping && entry.is_inherited {
             entry.source.use_up(&mut cx) // what is still queued is for our successor
         } else {
@@ -328,6 +357,8 @@ impl Reactor {
                 }
             }
         }
+        let lines = self.outlet.lines_of(intake);
+        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
         self.adopt(intake);
     }
 

@@ -4,7 +4,7 @@
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
 use crate::sink::{Flush, Rotation, Sink, SyncPolicy};
-use crate::sys::Stamp;
+use crate::sys::{Stamp, probes};
 use log::{error, info, warn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ impl Outlet {
     ///
     /// # Errors
     /// When the output will never take it.
-    pub(super) fn flush_now(&mut self, count: impl FnMut(usize, Tally)) -> Result<(), Error> {
+    pub(super) fn flush_now(&mut self, mut count: impl FnMut(usize, Tally)) -> Result<(), Error> {
         if self.batch.rest().is_empty() {
             return Ok(());
         }
@@ -148,7 +148,12 @@ impl Outlet {
         }
         match flushed? {
             Flush::Done => {
-                self.batch.settle(count);
+                let mut flushed = Tally::default();
+                self.batch.settle(|endpoint, tally| {
+                    flushed += tally;
+                    count(endpoint, tally);
+                });
+                probes::batch_flushed(flushed.bytes, flushed.records);
                 self.resume();
                 self.rotate_if_full();
                 if self.reopen_wanted {

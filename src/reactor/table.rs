@@ -127,10 +127,17 @@ impl SourceTable {
         !self.ready.is_empty()
     }
 
-    /// Takes the list of those that are to have a turn now. Each begins its turn with
-    /// [`begin_turn`](Self::begin_turn).
-    pub(super) fn take_ready(&mut self) -> Vec<Token> {
-        std::mem::take(&mut self.ready)
+    /// Takes the list of those that are to have a turn now; each begins its turn with
+    /// [`begin_turn`](Self::begin_turn). Leaves `emptied` in its place, so that no round allocates.
+    pub(super) fn take_ready(&mut self, mut emptied: Vec<Token>) -> Vec<Token> {
+        emptied.clear();
+        std::mem::replace(&mut self.ready, emptied)
+    }
+
+    /// The source that is there, if it is the only one.
+    pub(super) fn only_one(&self) -> Option<Token> {
+        let mut tokens = self.entries.keys();
+        tokens.next().copied().filter(|_| tokens.next().is_none())
     }
 
     /// Puts back those of a taken list that had no turn.

@@ -3,13 +3,14 @@
 //! Every function returns owned descriptors, plain numbers or [`io::Error`]; no raw descriptor and
 //! no pointer leaves this module. Each `unsafe` block states the fact that it relies on.
 
-pub mod chunk;
+pub mod block;
 mod clock;
 mod datagrams;
 mod files;
 mod inherited;
 mod inotify;
 mod links;
+pub mod probes;
 mod process;
 mod signals;
 mod sockets;

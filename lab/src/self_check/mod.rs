@@ -128,8 +128,13 @@ impl Check {
     }
 
     fn say_what_is_missing(&self) {
-        for missing in [&self.bpftrace, &self.strace].into_iter().flatten() {
-            println!("Missing: {missing}");
+        let missing: Vec<String> = [&self.bpftrace, &self.strace]
+            .into_iter()
+            .flatten()
+            .map(|why| format!("  {why}\n"))
+            .collect();
+        if !missing.is_empty() {
+            println!("Missing:\n{}", missing.concat());
         }
     }
 }
