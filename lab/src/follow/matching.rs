@@ -167,7 +167,7 @@ impl Trace {
         WakeUp {
             woken,
             running,
-            wait_returned: on_the_way().filter(is_wait).last(),
+            wait_returned: on_the_way().rfind(is_wait),
         }
     }
 }
