@@ -48,7 +48,8 @@ pub struct Seed {
     pub trace: TraceChoice,
 }
 
-/// The study: each axis by itself, around a centre of 5 producers and messages of 100 bytes.
+/// The study: each axis by itself, around a centre of 5 producers, messages of 100 bytes and 1000 records a second.
+/// Where a list leaves the centre's value out, the first of that list takes its place.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "run")]
 pub struct Run {
@@ -121,11 +122,11 @@ pub struct Follow {
     pub out: Option<PathBuf>,
 }
 
-/// Make the report of a folder of results anew, and put its numbers into documents.
+/// Make the report of a folder of results anew; or, with --update or --check, put its numbers into documents.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "report")]
 pub struct Report {
-    /// the folder
+    /// the folder of a run, or one that holds several
     #[argh(positional)]
     pub folder: PathBuf,
     /// put the numbers between the markers of this document; may be given several times

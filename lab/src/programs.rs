@@ -59,6 +59,7 @@ impl Programs {
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
         let programs = Self { folder };
         if let Some(workspace) = workspace()
+            && programs.are_in_cargos_folder()
             && !programs.are_newer_than(workspace)
         {
             programs.build(workspace)?;
@@ -71,6 +72,12 @@ impl Programs {
             }
         }
         Ok(programs)
+    }
+
+    /// Not if this program was copied elsewhere.
+    fn are_in_cargos_folder(&self) -> bool {
+        let target = self.folder.parent();
+        target.is_some_and(|target| target.join("CACHEDIR.TAG").is_file())
     }
 
     fn are_newer_than(&self, workspace: &Path) -> bool {

@@ -62,6 +62,11 @@ impl Writer {
         self.append(TRIALS, trial)
     }
 
+    /// Whether there is one.
+    pub fn has_trials(&self) -> bool {
+        self.folder.join(TRIALS).exists()
+    }
+
     /// Adds a journey.
     ///
     /// # Errors

@@ -51,8 +51,13 @@ impl Session {
             programs,
             interrupt: &interrupt,
         };
-        let made = self.make_all(&bench, &writer)?;
-        report::write(&folder)?;
+        let mut progress = Progress::new(self.estimate());
+        let made = self.make_all(&bench, &writer, &mut progress);
+        progress.clear();
+        if writer.has_trials() {
+            report::write(&folder)?;
+        }
+        let made = made?;
         if made == self.plan.trials.len() && !interrupt.is_set() {
             return Ok(Exit::Success);
         }
@@ -64,47 +69,63 @@ impl Session {
         Ok(Exit::Undrained)
     }
 
+    /// How long it takes, in seconds, about.
+    fn estimate(&self) -> f64 {
+        let trials: f64 = self.plan.trials.iter().map(Planned::estimate).sum();
+        trials
+            + self
+                .mechanisms()
+                .iter()
+                .map(|_| self.following())
+                .sum::<f64>()
+    }
+
+    /// How long records are followed over one mechanism.
+    fn following(&self) -> f64 {
+        match self.journeys {
+            0 => 0.0,
+            records => JOURNEYS_SECONDS.0 + f64::from(records) * JOURNEYS_SECONDS.1,
+        }
+    }
+
     /// Returns how many trials were made.
-    fn make_all(&self, bench: &Bench, writer: &Writer) -> Result<usize, Error> {
-        let mechanisms = self.mechanisms();
-        let following = JOURNEYS_SECONDS.0 + f64::from(self.journeys) * JOURNEYS_SECONDS.1;
-        let journeys = if self.journeys > 0 {
-            &mechanisms[..]
-        } else {
-            &[]
-        };
-        #[allow(clippy::cast_precision_loss)] // five
-        let estimate = self.plan.trials.iter().map(Planned::estimate).sum::<f64>()
-            + following * journeys.len() as f64;
-        let mut progress = Progress::new(estimate);
+    fn make_all(
+        &self,
+        bench: &Bench,
+        writer: &Writer,
+        progress: &mut Progress,
+    ) -> Result<usize, Error> {
         let bases = bases(&self.plan, bench)?;
         for (at, planned) in self.plan.trials.iter().enumerate() {
             let place = format!("{} of {}", at + 1, self.plan.trials.len());
             progress.show(&format!("trial {place}, {}", words(&planned.setting)));
             let Some(trial) = made(at, planned, bench, &bases)? else {
-                progress.clear();
                 return Ok(at);
             };
             writer.trial(&trial)?;
             progress.done(planned.estimate());
         }
-        for &transport in journeys {
-            if bench.interrupt.is_set() {
+        self.follow(bench, writer, progress)?;
+        Ok(self.plan.trials.len())
+    }
+
+    fn follow(&self, bench: &Bench, writer: &Writer, progress: &mut Progress) -> Result<(), Error> {
+        for transport in self.mechanisms() {
+            if self.journeys == 0 || bench.interrupt.is_set() {
                 break;
             }
-            progress.show(&format!(
-                "following {} records over {transport}",
-                self.journeys
-            ));
-            for journey in
-                follow::journeys(bench.programs, transport, self.journeys, bench.interrupt)?
-            {
+            let records = self.journeys;
+            progress.show(&format!("following {records} records over {transport}"));
+            let journeys = follow::journeys(bench.programs, transport, records, bench.interrupt);
+            if bench.interrupt.is_set() {
+                break; // whatever came of them
+            }
+            for journey in journeys? {
                 writer.journey(&journey)?;
             }
-            progress.done(following);
+            progress.done(self.following());
         }
-        progress.clear();
-        Ok(self.plan.trials.len())
+        Ok(())
     }
 
     fn mechanisms(&self) -> Vec<Transport> {

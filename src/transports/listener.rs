@@ -11,9 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Connections accepted in one turn.
 const TURN_ACCEPTS_MAX: usize = 64;
 
-/// The same in a stop. No fewer than a backlog holds by default (`net.core.somaxconn`): clients that
-/// connect anew again and again are outrun, and would otherwise keep a TCP listener open for ever.
-const LAST_TURN_ACCEPTS_MAX: usize = 4096;
+/// What the longest backlog holds, `net.core.somaxconn`, where that cannot be read.
+const BACKLOG_MAX: usize = 4096;
 
 /// Accepts connections.
 #[derive(Debug)]
@@ -21,6 +20,9 @@ pub struct Listener {
     socket: ListeningSocket,
     /// Whether we have said that connections wait.
     has_warned: bool,
+    /// In a stop, how many connections are still accepted: as many as a backlog holds, so that all that were in it
+    /// when the stop began are among them. Those that come behind could keep a TCP listener open for ever.
+    last_accepts: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Listener {
         Self {
             socket,
             has_warned: false,
+            last_accepts: None,
         }
     }
 
@@ -52,11 +55,11 @@ impl Listener {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        let accepts_max = match cx.stopping {
-            true => LAST_TURN_ACCEPTS_MAX,
-            false => TURN_ACCEPTS_MAX,
-        };
-        for _ in 0..accepts_max {
+        let mut accepts = TURN_ACCEPTS_MAX;
+        if cx.stopping {
+            accepts = *self.last_accepts.get_or_insert_with(backlog_max);
+        }
+        while accepts > 0 {
             if cx.room == 0 {
                 return self.park(Obstacle::Ours, &"the connection limit is reached");
             }
@@ -79,8 +82,14 @@ impl Listener {
                     self.transport()
                 ),
             }
+            accepts -= 1;
+            self.last_accepts = self.last_accepts.map(|_| accepts);
         }
-        Turn::Unfinished
+        if cx.stopping {
+            Turn::Closed
+        } else {
+            Turn::Unfinished
+        }
     }
 
     fn park(&mut self, obstacle: Obstacle, reason: &dyn std::fmt::Display) -> Turn {
@@ -102,6 +111,14 @@ impl Listener {
             ListeningSocket::Tcp(_) => {}
         }
     }
+}
+
+/// How many connections a backlog holds at most: one more than its length (`sk_acceptq_is_full` in the kernel's
+/// include/net/sock.h).
+fn backlog_max() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let length = text.ok().and_then(|text| text.trim().parse().ok());
+    length.unwrap_or(BACKLOG_MAX).saturating_add(1)
 }
 
 impl AsFd for Listener {

@@ -72,7 +72,9 @@ pub fn choose(choice: TraceChoice) -> Result<(Tracing, Vec<String>), Error> {
             let Err(no_bpftrace) = bpftrace::try_out() else {
                 return Ok((Tracing::Bpftrace, Vec::new()));
             };
-            let mut missing = vec![format!("wake-ups are not counted: {no_bpftrace}")];
+            let mut missing = vec![format!(
+                "wake-ups are not counted, and records are followed by their stamps alone: {no_bpftrace}"
+            )];
             match strace::try_out() {
                 Ok(()) => Ok((Tracing::Strace, missing)),
                 Err(no_strace) => {
