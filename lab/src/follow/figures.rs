@@ -18,7 +18,8 @@ impl Spread {
         values.sort_unstable();
         let last = values.len().checked_sub(1)?;
         Some(Self {
-            median: values[last / 2],
+            // Of the two in the middle, if there are two: else what is negative had another median.
+            median: i64::midpoint(values[last / 2], values[last - last / 2]),
             lower_quartile: values[last / 4],
             upper_quartile: values[last - last / 4],
         })
@@ -146,6 +147,8 @@ pub mod tests {
             (3, 5, 7)
         );
         assert_eq!(Spread::of(vec![4]).unwrap().upper_quartile, 4);
+        assert_eq!(Spread::of(vec![1, 5]).unwrap().median, 3);
+        assert_eq!(Spread::of(vec![-1, -5]).unwrap().median, -3);
         assert_eq!(Spread::of(vec![]), None);
     }
 
