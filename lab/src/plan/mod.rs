@@ -88,7 +88,7 @@ impl Plan {
         plan
     }
 
-    /// A sweep of one knob: `turned` makes the settings of a plain one.
+    /// A sweep of one knob: `turned` makes the settings of a plain one. Each repetition begins with another of them.
     pub fn sweep(
         mechanisms: &[Transport],
         axis: Axis,
@@ -106,14 +106,16 @@ impl Plan {
                     Tracing::Off,
                     repetition,
                 );
-                let settings = plain
-                    .trials
-                    .iter()
-                    .flat_map(|planned| turned(&planned.setting));
-                plan.trials.extend(settings.map(|setting| Planned {
-                    setting,
-                    repetition,
-                }));
+                for planned in &plain.trials {
+                    let mut settings = turned(&planned.setting);
+                    let by = repetition as usize % settings.len().max(1);
+                    settings.rotate_left(by);
+                    let planned = |setting| Planned {
+                        setting,
+                        repetition,
+                    };
+                    plan.trials.extend(settings.into_iter().map(planned));
+                }
             }
         }
         plan
