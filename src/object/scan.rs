@@ -91,36 +91,41 @@ impl<'a> Scanner<'a> {
     pub fn object(&mut self, start: usize) -> Option<usize> {
         self.is_high = self.block_is_high;
         self.common = if start > self.last {
-            common_bytes(&self.bytes[self.last..start], self.bytes.get(start..)?)
+            // No further than the last line goes: where all lines are alike, that would be to the end of the text.
+            let lines = (start - self.last).next_multiple_of(block::BYTES);
+            let last = &self.bytes[self.last..];
+            common_bytes(&last[..lines.min(last.len())], self.bytes.get(start..)?)
         } else {
             0 // the first
         };
         if self.common < self.resume {
             self.resume = 0;
         }
-        let from = self.resume;
-        let end = self.rest_of_object(start, from);
         self.last = start;
-        let end = end.or_else(|| {
-            self.resume = 0;
-            None
-        })?;
-        // Only then is a second look needed, and the library's is a fast one.
-        if self.is_high && std::str::from_utf8(&self.bytes[start + from..end]).is_err() {
-            self.resume = 0;
-            return None;
+        let end = self.object_from(start, self.resume);
+        if end.is_none() {
+            self.resume = 0; // nothing is known of what is none
         }
-        Some(end)
+        end
     }
 
-    /// An object from its first brace on, or from a member of its first level that begins `from` bytes behind it.
-    fn rest_of_object(&mut self, start: usize, from: usize) -> Option<usize> {
+    /// An object that is known to be one up to a member of its first level that begins `from` bytes behind its
+    /// beginning.
+    fn object_from(&mut self, start: usize, from: usize) -> Option<usize> {
+        let end = self.grammar(start, from)?;
+        // Only then is a second look needed, and the library's is a fast one.
+        let is_text = !self.is_high || std::str::from_utf8(&self.bytes[start + from..end]).is_ok();
+        is_text.then_some(end)
+    }
+
+    /// The grammar of an object from its first brace on, or from that member on.
+    fn grammar(&mut self, start: usize, from: usize) -> Option<usize> {
         let mut nesting = Nesting::default();
         let (mut byte, mut at) = (b'{', start + 1);
         if from > 0 {
             nesting.open(b'{')?;
             (byte, at) = self.token(start + from)?;
-            (byte, at) = self.members(byte, at)?;
+            (byte, at) = self.members(byte, at, Some(start))?;
         } else if self.bytes.get(start) != Some(&byte) {
             return None;
         }
@@ -137,7 +142,8 @@ impl<'a> Scanner<'a> {
                     (byte, at) = self.token(at)?;
                     if byte != nesting.closing_bracket() {
                         if nesting.is_in_object() {
-                            (byte, at) = self.members(byte, at)?;
+                            let first_level = (nesting.depth == 1).then_some(start);
+                            (byte, at) = self.members(byte, at, first_level)?;
                         }
                         continue;
                     }
@@ -159,13 +165,23 @@ impl<'a> Scanner<'a> {
                 }
                 nesting.close();
             }
-            if nesting.depth == 1 && at - start <= self.common {
-                self.resume = at - start;
-            }
+            let first_level = (nesting.depth == 1).then_some(start);
+            self.note_member(at, first_level);
             (byte, at) = self.token(at)?;
             if nesting.is_in_object() {
-                (byte, at) = self.members(byte, at)?;
+                (byte, at) = self.members(byte, at, first_level)?;
             }
+        }
+    }
+
+    /// Notes that a member begins at `at` or behind the blanks there. `first_level` is where its object begins, if it
+    /// is one of the first level.
+    #[inline(always)]
+    fn note_member(&mut self, at: usize, first_level: Option<usize>) {
+        if let Some(start) = first_level
+            && at - start <= self.common
+        {
+            self.resume = at - start;
         }
     }
 
@@ -173,7 +189,12 @@ impl<'a> Scanner<'a> {
     /// written without blanks go before it: most of most records, so that most of most records takes this short
     /// way.
     #[inline(always)]
-    fn members(&mut self, byte: u8, mut at: usize) -> Option<(u8, usize)> {
+    fn members(
+        &mut self,
+        byte: u8,
+        mut at: usize,
+        first_level: Option<usize>,
+    ) -> Option<(u8, usize)> {
         if byte != b'"' {
             return None;
         }
@@ -191,6 +212,7 @@ impl<'a> Scanner<'a> {
             if self.pair(at) != Some(b",\"") {
                 return Some((b'"', at - 1)); // of the text, its last quote is left
             }
+            self.note_member(at + 1, first_level);
             at += 2;
         }
     }
@@ -367,7 +389,7 @@ impl<'a> Scanner<'a> {
 const SURELY_DOUBLE_BYTES: usize = 200;
 const SURELY_DOUBLE_EXPONENT: usize = 2;
 
-/// How many bytes two texts have in common, from the first on.
+/// How many bytes two texts have in common, from the first on; the last ones, that are no block, left out.
 #[inline]
 fn common_bytes(one: &[u8], other: &[u8]) -> usize {
     let one = one.as_chunks::<{ block::BYTES }>().0;
