@@ -176,6 +176,10 @@ pub struct Counts {
     pub daemon_wakeups: Option<u64>,
     /// Times that producers were woken up.
     pub producer_wakeups: Option<u64>,
+    /// Times that the daemon went to sleep, by the switches away from it. Unlike a wake-up, a switch never comes
+    /// in the midst of another tracing program, which would hide it, so that this is exact.
+    #[serde(default)]
+    pub daemon_sleeps: Option<u64>,
     /// From a wake-up of the daemon to its running, in nanoseconds: how often, and all together.
     pub daemon_wake_to_run: Option<(u64, u64)>,
 }

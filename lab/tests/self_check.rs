@@ -47,7 +47,7 @@ fn all_witnesses_agree_on_every_transport() {
             row(&text, transport, "records written"),
             ["529", "529", "agree"]
         );
-        let slept = row(&text, transport, "the daemon slept and was woken");
+        let slept = row(&text, transport, "the daemon's sleeps");
         assert_eq!((slept.len(), slept[2]), (3, "agree"), "{text}");
         let strace = format!("{transport}, under strace");
         assert_eq!(

@@ -94,6 +94,7 @@ pub fn traced(setting: Setting, records: u64) -> Trial {
         ]),
         daemon_wakeups: Some(records),
         producer_wakeups: Some(records / 2),
+        daemon_sleeps: Some(records),
         daemon_wake_to_run: Some((records, records * 4_000)),
     });
     trial

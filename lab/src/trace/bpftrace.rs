@@ -9,7 +9,8 @@ use syscalls::Sysno;
 
 /// The program. Producers are those that a thread of ours forks and that then execute a program, so that another's
 /// never count. Wake-ups are counted by the process that is woken; from its wake-up to its running ends at the
-/// switch to it, and a switch away from it voids a wake-up that found it running. In the subset of the language
+/// switch to it, and a switch away from it voids a wake-up that found it running. Where a task may be preempted inside
+/// the kernel, bit 8 of its state says so; the lower bits say whether it sleeps. In the subset of the language
 /// that bpftrace 0.17 to 0.26 share.
 const PROGRAM: &str = r#"
 BEGIN { printf("BANNER\n"); }
@@ -20,6 +21,7 @@ tracepoint:raw_syscalls:sys_enter /@producer[(uint64)pid]/ { @producer_calls[arg
 tracepoint:sched:sched_wakeup /args->pid == DAEMON/ { @daemon_wakeups = count(); @woken_at = nsecs; }
 tracepoint:sched:sched_wakeup /@producer[(uint64)args->pid]/ { @producer_wakeups = count(); }
 tracepoint:sched:sched_switch /args->prev_pid == DAEMON/ { @woken_at = (uint64)0; }
+tracepoint:sched:sched_switch /args->prev_pid == DAEMON && (args->prev_state & 0xff) != 0/ { @sleeps = count(); }
 tracepoint:sched:sched_switch /args->next_pid == DAEMON && @woken_at != 0/ {
   @runs = count(); @wake_to_run_ns = sum(nsecs - @woken_at); @woken_at = (uint64)0;
 }
@@ -82,6 +84,7 @@ fn counts(output: &str) -> Counts {
     Counts {
         daemon_wakeups: Some(number("@daemon_wakeups")),
         producer_wakeups: Some(number("@producer_wakeups")),
+        daemon_sleeps: Some(number("@sleeps")),
         daemon_wake_to_run: Some((number("@runs"), number("@wake_to_run_ns"))),
         ..counts
     }
@@ -102,7 +105,7 @@ mod tests {
         let write = Sysno::write.id();
         let output = format!(
             "Attaching 9 probes...\n{BANNER}\n\n@daemon_calls[{write}]: 23\n@daemon_calls[99999]: 1\n\n\n\
-             @daemon_wakeups: 7\n@runs: 6\n@wake_to_run_ns: 60000000000\n"
+             @daemon_wakeups: 7\n@sleeps: 5\n@runs: 6\n@wake_to_run_ns: 60000000000\n"
         );
         let counts = counts(&output);
         assert_eq!(counts.daemon_calls["write"], 23);
@@ -110,6 +113,7 @@ mod tests {
         assert!(counts.producer_calls.is_empty());
         assert_eq!(counts.daemon_wakeups, Some(7));
         assert_eq!(counts.producer_wakeups, Some(0));
+        assert_eq!(counts.daemon_sleeps, Some(5));
         assert_eq!(counts.daemon_wake_to_run, Some((6, 60_000_000_000)));
     }
 }
