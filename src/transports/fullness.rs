@@ -18,6 +18,9 @@ const UNIX_SEND_BUFFER: usize = 212_992;
 /// where four times as many gathered (docs/performance.md).
 const TCP_RECORDS: usize = 40;
 
+/// More of them are no sign that a sender waits: Nagle's algorithm sends many at once.
+const TCP_SHARE_MAX: f64 = 0.8;
+
 /// What the kernel charges a UDP socket's receive buffer for a datagram beyond its bytes.
 const UDP_DATAGRAM_COST: usize = 1078;
 
@@ -31,13 +34,18 @@ pub(super) struct Capacity {
     byte: usize,
     record: usize,
     fits: usize,
+    /// No share above this is reported.
+    share_max: f64,
 }
 
 impl Capacity {
     pub(super) fn of_stream(transport: Transport) -> Self {
         match transport {
             Transport::Unixsock => Self::new(1, UNIX_WRITE_COST, UNIX_SEND_BUFFER),
-            _ => Self::new(0, 1, TCP_RECORDS),
+            _ => Self {
+                share_max: TCP_SHARE_MAX,
+                ..Self::new(0, 1, TCP_RECORDS)
+            },
         }
     }
 
@@ -61,6 +69,7 @@ impl Capacity {
             byte,
             record,
             fits: fits.max(1),
+            share_max: f64::INFINITY,
         }
     }
 
@@ -68,7 +77,7 @@ impl Capacity {
     #[allow(clippy::cast_precision_loss)] // an estimate
     pub(super) fn share(&self, bytes: usize, records: usize) -> f64 {
         let taken = bytes * self.byte + records * self.record;
-        taken as f64 / self.fits as f64
+        (taken as f64 / self.fits as f64).min(self.share_max)
     }
 }
 
