@@ -229,7 +229,7 @@ fn plain_facts(transport: Transport, seen: &Seen) -> Vec<Fact> {
         ));
     }
     // Each sleep ends with a wake-up. But of those, bpftrace misses a few: one that an interrupt brings in the midst
-    // of another of its programs (recursion_misses in its /proc/PID/fdinfo). A switch comes in no such midst.
+    // of another of its programs (recursion_misses in its /proc/PID/fdinfo). None was seen to miss a switch.
     facts.push(Fact::new(
         "the daemon's sleeps",
         &[
