@@ -65,7 +65,7 @@ impl Recorder<'_> {
     pub fn chunk(&mut self, framer: &mut LineFramer, mut bytes: &[u8], max: usize) {
         while !bytes.is_empty() {
             if !framer.is_within_line() {
-                bytes = &bytes[self.objects(bytes, max)..];
+                bytes = &bytes[self.objects(&mut Scanner::new(bytes), bytes, max)..];
             }
             let end = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
             framer.feed(&bytes[..end], |frame| self.frame(frame));
@@ -73,9 +73,17 @@ impl Recorder<'_> {
         }
     }
 
-    /// Appends what a datagram stands for, of which `cut` more bytes were sent than received.
-    pub fn datagram(&mut self, bytes: &[u8], cut: usize, max: usize) {
-        let taken = self.objects(bytes, max);
+    /// Appends what a datagram stands for, of which `cut` more bytes were sent than received. The scanner is that of
+    /// the datagrams before it, or a new one.
+    pub fn datagram<'a>(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        bytes: &'a [u8],
+        cut: usize,
+        max: usize,
+    ) {
+        scanner.go_on(bytes);
+        let taken = self.objects(scanner, bytes, max);
         framing::datagram(&bytes[taken..], cut, max, |frame| self.frame(frame));
     }
 
@@ -84,11 +92,10 @@ impl Recorder<'_> {
     /// follows is for [`frame`](Self::frame).
     ///
     /// Most of most input goes this way: looked at once, and copied together.
-    fn objects(&mut self, bytes: &[u8], max: usize) -> usize {
+    fn objects(&mut self, scanner: &mut Scanner<'_>, bytes: &[u8], max: usize) -> usize {
         if self.stamping {
             return 0;
         }
-        let mut scanner = Scanner::new(bytes);
         let (mut taken, mut count) = (0, 0);
         while let Some(end) = scanner.object(taken)
             && end - taken <= max

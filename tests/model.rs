@@ -6,6 +6,7 @@
 
 use log_aggregator::batch::Batch;
 use log_aggregator::framing::LineFramer;
+use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sink::{self, Written};
 use log_aggregator::sys::Stamp;
@@ -189,7 +190,7 @@ impl Source {
     fn turn(&mut self, random: &mut Random, recorder: &mut Recorder<'_>) {
         let rest = &self.input[self.read..];
         if self.is_datagram {
-            recorder.datagram(rest, 0, MAX);
+            recorder.datagram(&mut Scanner::new(&[]), rest, 0, MAX);
             self.is_done = true;
         } else if rest.is_empty() {
             self.framer.finish(|frame| recorder.frame(frame));

@@ -1,6 +1,6 @@
 //! An object is what serde_json builds an object of, and only a reserved key of it is renamed.
 
-use log_aggregator::object;
+use log_aggregator::object::{self, Scanner};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ pub fn object(line: &[u8]) {
     let got = got.map(|text| std::str::from_utf8(text).expect("an object is UTF-8"));
     assert_eq!(got, expected(line), "{:?}", line.escape_ascii());
     assert_eq!(object::object_length(line), expected_length(line));
+    each_as_if_alone(line);
     let Some(text) = got else { return };
     let mut out = Vec::new();
     let has_member = object::append_open(&mut out, text.as_bytes());
@@ -29,6 +30,21 @@ pub fn object(line: &[u8]) {
         with_renamed_keys(members),
         "{text}"
     );
+}
+
+/// What a scanner has seen changes nothing of what it finds, be it in the same text or in the one before.
+fn each_as_if_alone(text: &[u8]) {
+    let mut in_a_row = Scanner::new(text);
+    let mut one_by_one = Scanner::new(&[]);
+    let mut start = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let alone = object::object_length(line);
+        one_by_one.go_on(line);
+        assert_eq!(one_by_one.object(0), alone, "{:?}", text.escape_ascii());
+        let found = in_a_row.object(start).map(|end| end - start);
+        assert_eq!(found, alone, "{:?}", text.escape_ascii());
+        start += line.len();
+    }
 }
 
 /// The object that `line` is, without the blanks around it.

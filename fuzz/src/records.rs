@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use log_aggregator::batch::{Batch, Tally};
 use log_aggregator::framing::LineFramer;
+use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sys::Stamp;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ pub fn records(bytes: &[u8]) {
     };
     recorder.arrived();
     if delivery.is_datagram {
-        recorder.datagram(delivery.input, delivery.cut, delivery.max);
+        recorder.datagram(&mut Scanner::new(&[]), delivery.input, delivery.cut, delivery.max);
     } else {
         let mut framer = LineFramer::new(delivery.max);
         for chunk in delivery.chunks() {

@@ -284,6 +284,12 @@ mod tests {
                     }
                 }
             }
+            let mut one_by_one = Scanner::new(&[]);
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                one_by_one.go_on(line);
+                let found = one_by_one.object(0);
+                assert_eq!(found, object_length(line), "{}", text.escape_ascii());
+            }
             let mut scanner = Scanner::new(&text);
             let mut at = 0;
             loop {

@@ -24,8 +24,8 @@ const NOWHERE: usize = 1 << (usize::BITS - 1);
 #[derive(Debug)]
 pub struct Scanner<'a> {
     bytes: &'a [u8],
-    /// Where the last object found begins.
-    last: usize,
+    /// The last object found, or nothing if what was looked at last is none.
+    last: &'a [u8],
     /// How far behind its beginning a member of its first level begins from which the next one may be looked at; 0 if
     /// none is known.
     resume: usize,
@@ -74,7 +74,7 @@ impl<'a> Scanner<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            last: 0,
+            last: &[],
             resume: 0,
             common: 0,
             block_start: NOWHERE,
@@ -84,29 +84,31 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the object ends that begins at `start`, which is not before the end of the last one found; `None`
-    /// when none does.
+    /// Goes on with another text, in which places begin at 0 again.
+    pub fn go_on(&mut self, bytes: &'a [u8]) {
+        self.bytes = bytes;
+        self.block_start = NOWHERE;
+        self.block_is_high = false;
+    }
+
+    /// Where the object ends that begins at `start`, which is not before the end of the last one found in this text;
+    /// `None` when none does.
     ///
     /// A newline never belongs to one: what stands behind it is another line.
     pub fn object(&mut self, start: usize) -> Option<usize> {
         self.is_high = self.block_is_high;
-        self.common = if start > self.last {
-            // No further than the last line goes: where all lines are alike, that would be to the end of the text.
-            let lines = (start - self.last).next_multiple_of(block::BYTES);
-            let last = &self.bytes[self.last..];
-            common_bytes(&last[..lines.min(last.len())], self.bytes.get(start..)?)
-        } else {
-            0 // the first
-        };
+        // No further than the last one goes: where all lines are alike, that would be to the end of the text.
+        self.common = common_bytes(self.last, self.bytes.get(start..)?);
         if self.common < self.resume {
             self.resume = 0;
         }
-        self.last = start;
-        let end = self.object_from(start, self.resume);
-        if end.is_none() {
-            self.resume = 0; // nothing is known of what is none
+        if let Some(end) = self.object_from(start, self.resume) {
+            self.last = &self.bytes[start..end];
+            Some(end)
+        } else {
+            (self.last, self.resume) = (&[], 0);
+            None
         }
-        end
     }
 
     /// An object that is known to be one up to a member of its first level that begins `from` bytes behind its
@@ -389,20 +391,24 @@ impl<'a> Scanner<'a> {
 const SURELY_DOUBLE_BYTES: usize = 200;
 const SURELY_DOUBLE_EXPONENT: usize = 2;
 
-/// How many bytes two texts have in common, from the first on; the last ones, that are no block, left out.
+/// How many bytes two texts have in common, from the first on; 0 if one of them is no block.
 #[inline]
 fn common_bytes(one: &[u8], other: &[u8]) -> usize {
-    let one = one.as_chunks::<{ block::BYTES }>().0;
-    let other = other.as_chunks::<{ block::BYTES }>().0;
-    let mut common = 0;
-    for (one, other) in one.iter().zip(other) {
+    let length = one.len().min(other.len());
+    let (one, other) = (&one[..length], &other[..length]);
+    let blocks = one.as_chunks::<{ block::BYTES }>().0;
+    let others = other.as_chunks::<{ block::BYTES }>().0;
+    for (index, (one, other)) in blocks.iter().zip(others).enumerate() {
         let equal = block::equal_bytes(one, other);
-        common += equal;
         if equal < block::BYTES {
-            break;
+            return index * block::BYTES + equal;
         }
     }
-    common
+    // The last block, of which a part has been seen.
+    match (one.last_chunk(), other.last_chunk()) {
+        (Some(one), Some(other)) => length - block::BYTES + block::equal_bytes(one, other),
+        _ => 0,
+    }
 }
 
 /// Tells whether a number is within the range of a double.

@@ -4,6 +4,7 @@ use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, udp};
 use crate::framing;
+use crate::object::Scanner;
 use crate::record;
 use crate::sys::{self, DatagramRing, Stamp};
 use log::debug;
@@ -110,19 +111,17 @@ impl DatagramSource {
     /// Records the datagrams in the ring, as many as the budget allows.
     fn record_held(&mut self, cx: &mut TurnContext<'_>, budget: &mut usize) {
         cx.recorder.stamp = self.stamp;
+        let mut scanner = Scanner::new(&[]);
         while *budget > 0
             && let Some(index) = self.held.next()
         {
-            *budget = budget.saturating_sub(self.record(index, cx));
+            let (bytes, cut) = self.ring.datagram(index);
+            let made_before = cx.made();
+            let max = cx.record_bytes_max;
+            cx.recorder.datagram(&mut scanner, bytes, cut, max);
+            let cost = bytes.len().max(cx.made() - made_before) + DATAGRAM_COST;
+            *budget = budget.saturating_sub(cost);
         }
-    }
-
-    /// Records the lines of a datagram in the ring; returns what it cost.
-    fn record(&self, index: usize, cx: &mut TurnContext<'_>) -> usize {
-        let (bytes, cut) = self.ring.datagram(index);
-        let made_before = cx.made();
-        cx.recorder.datagram(bytes, cut, cx.record_bytes_max);
-        bytes.len().max(cx.made() - made_before) + DATAGRAM_COST
     }
 
     /// How many records the datagrams hold that were received and not recorded.
