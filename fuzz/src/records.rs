@@ -37,7 +37,12 @@ pub fn records(bytes: &[u8]) {
     };
     recorder.arrived();
     if delivery.is_datagram {
-        recorder.datagram(&mut Scanner::new(&[]), delivery.input, delivery.cut, delivery.max);
+        recorder.datagram(
+            &mut Scanner::new(&[]),
+            delivery.input,
+            delivery.cut,
+            delivery.max,
+        );
     } else {
         let mut framer = LineFramer::new(delivery.max);
         for chunk in delivery.chunks() {

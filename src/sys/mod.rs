@@ -32,7 +32,8 @@ pub use process::{
 };
 pub use signals::{Request, Signals};
 pub use sockets::{
-    dropped_datagrams, force_receive_buffer, send_without_waiting, unacknowledged_bytes,
+    dropped_datagrams, force_receive_buffer, send_without_waiting, tcp_segments_received,
+    unacknowledged_bytes,
 };
 pub use wait::wait_for_inputs_or_output;
 

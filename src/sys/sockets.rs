@@ -64,6 +64,29 @@ pub fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
+/// How many segments with data a TCP connection has received: packets, before the kernel puts them together. A counter
+/// of 32 bits, which wraps (`tcpi_data_segs_in` of TCP_INFO, since Linux 4.6; include/uapi/linux/tcp.h).
+///
+/// # Errors
+/// When it is no TCP socket.
+pub fn tcp_segments_received(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: tcp_info is a C struct of integers, valid as zeros; an older kernel leaves what it does not know.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = length_of(&info);
+    // SAFETY: `info` and `length` outlive the call; the kernel writes at most `length` bytes (`do_tcp_getsockopt` in
+    // net/ipv4/tcp.c).
+    cvt(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(info.tcpi_data_segs_in)
+}
+
 /// Sends what fits and fails with `WouldBlock` when nothing does, whatever the descriptor's own
 /// mode; a peer that is gone gives EPIPE and no signal.
 ///

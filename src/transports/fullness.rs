@@ -12,13 +12,16 @@ const UNIX_WRITE_COST: usize = 1078;
 /// What a Unix stream's sender may have on its way (SO_SNDBUF, from `net.core.wmem_default`).
 const UNIX_SEND_BUFFER: usize = 212_992;
 
-/// Records that may gather on a TCP connection. Many more would fit, but they are dearer for it: what comes while the
+/// Segments that may gather on a TCP connection. Many more would fit, but they are dearer for it: what comes while the
 /// daemon reads waits on the socket's backlog and is received many at a time, by the daemon; what comes while it sleeps
-/// is received packet by packet, in the sender's call. With TCP_NODELAY a record took its sender 2.1 us instead of 1.2
-/// where four times as many gathered (docs/performance.md).
-const TCP_RECORDS: usize = 40;
+/// is received segment by segment, in the sender's call. With TCP_NODELAY, where each record is a segment, it took its
+/// sender 2.1 us instead of 1.2 where four times as many gathered (docs/performance.md).
+const TCP_SEGMENTS: usize = 40;
 
-/// More of them are no sign that a sender waits: Nagle's algorithm sends many at once.
+/// What a TCP connection takes in at least before its sender waits: both buffers grow far beyond.
+const TCP_BUFFERS: usize = 1 << 20;
+
+/// More segments than that are no sign that a sender waits.
 const TCP_SHARE_MAX: f64 = 0.8;
 
 /// What the kernel charges a UDP socket's receive buffer for a datagram beyond its bytes.
@@ -42,10 +45,19 @@ impl Capacity {
     pub(super) fn of_stream(transport: Transport) -> Self {
         match transport {
             Transport::Unixsock => Self::new(1, UNIX_WRITE_COST, UNIX_SEND_BUFFER),
+            // Each record a segment, until more is known.
             _ => Self {
                 share_max: TCP_SHARE_MAX,
-                ..Self::new(0, 1, TCP_RECORDS)
+                ..Self::new(0, 1, TCP_SEGMENTS)
             },
+        }
+    }
+
+    /// A TCP connection whose segments have so many bytes.
+    pub(super) fn of_segments(bytes: usize) -> Self {
+        Self {
+            share_max: TCP_SHARE_MAX,
+            ..Self::new(1, 0, (TCP_SEGMENTS * bytes).min(TCP_BUFFERS))
         }
     }
 

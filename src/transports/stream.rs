@@ -1,8 +1,9 @@
 //! The stream shape: bytes without boundaries, which newlines cut into records.
 
+use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
-use super::{Transport, tcp};
+use super::tcp::{self, SegmentWatch};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
 use crate::sys;
@@ -23,6 +24,8 @@ pub(super) struct StreamSource<R> {
     reader: R,
     framer: LineFramer,
     capacity: Capacity,
+    /// Bytes read in the last turn.
+    taken: usize,
 }
 
 impl<R: Read> StreamSource<R> {
@@ -30,6 +33,7 @@ impl<R: Read> StreamSource<R> {
         Self {
             reader,
             capacity,
+            taken: 0,
             framer: LineFramer::new(record_bytes_max),
         }
     }
@@ -41,19 +45,19 @@ impl<R: Read> StreamSource<R> {
     /// read is taken as saying so.
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let records_before = cx.recorder.lines.records();
-        let mut taken = 0;
-        let turn = self.read(cx, to_the_end, &mut taken);
-        cx.note_fullness(self.capacity, taken, records_before);
+        self.taken = 0;
+        let turn = self.read(cx, to_the_end);
+        cx.note_fullness(self.capacity, self.taken, records_before);
         turn
     }
 
-    fn read(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool, taken: &mut usize) -> Turn {
+    fn read(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let mut budget = TURN_BYTES_MAX;
         while budget > 0 {
             match self.reader.read(cx.scratch) {
                 Ok(0) => return self.close(cx),
                 Ok(bytes) => {
-                    *taken += bytes;
+                    self.taken += bytes;
                     let made_before = cx.made();
                     cx.recorder.arrived();
                     let max = cx.record_bytes_max;
@@ -125,6 +129,8 @@ pub struct Connection {
     /// A `File`, since from here on a socket is a descriptor to be read like any other.
     stream: StreamSource<File>,
     transport: Transport,
+    /// Only of TCP.
+    segments: SegmentWatch,
 }
 
 impl Connection {
@@ -136,11 +142,17 @@ impl Connection {
                 Capacity::of_stream(transport),
             ),
             transport,
+            segments: SegmentWatch::default(),
         }
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let turn = self.stream.turn(cx, cx.to_the_end);
+        if self.transport == Transport::Tcp
+            && let Some(capacity) = self.segments.note(&self.stream, self.stream.taken)
+        {
+            self.stream.capacity = capacity;
+        }
         if turn == Turn::Drained && cx.stopping && self.transport == Transport::Tcp {
             tcp::refuse_more(&self.stream);
             return self.stream.turn(cx, true);
