@@ -19,7 +19,7 @@ pub enum LingerPolicy {
 pub const LINGER_MAX: Duration = Duration::from_millis(1);
 
 /// How full the fullest kernel buffer is to become while we wait.
-const FULLNESS_WANTED: f64 = 0.6;
+const FULLNESS_WANTED: f64 = 0.7;
 
 /// From here on its senders may have been held up, which is not worth any saving.
 const FULLNESS_MAX: f64 = 0.85;

@@ -65,11 +65,12 @@ impl Capacity {
         Self::new(1, 0, bytes)
     }
 
-    /// A Unix datagram socket takes one more than its queue's length says (`unix_recvq_full`).
+    /// A Unix datagram socket takes one more than its queue's length says (`unix_recvq_full`), and with a place left
+    /// nobody has waited: it counts as full one later.
     pub(super) fn of_datagram_queue() -> Self {
         let length = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen");
         let length = length.ok().and_then(|text| text.trim().parse().ok());
-        Self::new(0, 1, length.unwrap_or(QUEUE_LENGTH) + 1)
+        Self::new(0, 1, length.unwrap_or(QUEUE_LENGTH) + 2)
     }
 
     pub(super) fn of_receive_buffer(bytes: usize) -> Self {
