@@ -15,6 +15,17 @@ pub enum LingerPolicy {
     Fixed(Duration),
 }
 
+/// What comes before the next round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The question who is ready, at once.
+    Ask,
+    /// A wait.
+    Wait(Duration),
+    /// Nothing: senders have filled a buffer time and again, and most likely have something in it now.
+    GoOn,
+}
+
 /// The longest wait, and so the most that waiting adds to a record's latency.
 pub const LINGER_MAX: Duration = Duration::from_millis(1);
 
@@ -86,9 +97,9 @@ impl Linger {
         }
     }
 
-    /// How long to wait after a round that ended at `now_ns` (CLOCK_MONOTONIC).
-    pub fn after(&mut self, round: Round, now_ns: u64) -> Duration {
-        match self.policy {
+    /// What comes after a round that ended at `now_ns` (CLOCK_MONOTONIC).
+    pub fn after(&mut self, round: Round, now_ns: u64) -> Next {
+        let wait = match self.policy {
             LingerPolicy::Fixed(wait) if round.records > 0 => wait,
             LingerPolicy::Fixed(_) => Duration::ZERO,
             LingerPolicy::Auto => {
@@ -96,6 +107,13 @@ impl Linger {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 1 ms
                 Duration::from_nanos(self.waited_ns as u64)
             }
+        };
+        if !wait.is_zero() {
+            Next::Wait(wait)
+        } else if self.fullness > FULLNESS_WANTED {
+            Next::GoOn
+        } else {
+            Next::Ask
         }
     }
 
@@ -155,8 +173,8 @@ mod tests {
 
     /// What came of it.
     struct Outcome {
-        /// The last wait.
-        wait: Duration,
+        /// The last one.
+        next: Next,
         records_of_a_round: f64,
         /// Share of the time in which the buffer was full.
         stalled: f64,
@@ -170,7 +188,7 @@ mod tests {
     fn live(world: &World, linger: &mut Linger) -> Outcome {
         const ROUNDS: u32 = 20_000;
         let (mut now, mut queued, mut stalled, mut records) = (1e9, 1.0_f64, 0.0, 0.0);
-        let mut wait = Duration::ZERO;
+        let mut next = Next::Ask;
         let begin = now;
         for _ in 0..ROUNDS {
             let mut pass = |time: f64, queued: &mut f64| {
@@ -179,7 +197,7 @@ mod tests {
                 *queued = (*queued + time / world.between_records).min(world.fits);
                 now += time;
             };
-            if !wait.is_zero() {
+            if let Next::Wait(wait) = next {
                 pass(wait.as_nanos() as f64 + world.oversleep, &mut queued);
             }
             if queued < 1.0 {
@@ -194,10 +212,10 @@ mod tests {
                 records: taken as u64,
                 fullness: taken / world.fits,
             };
-            wait = linger.after(round, now as u64);
+            next = linger.after(round, now as u64);
         }
         Outcome {
-            wait,
+            next,
             records_of_a_round: records / f64::from(ROUNDS),
             stalled: stalled / (now - begin),
         }
@@ -218,7 +236,7 @@ mod tests {
         for per_second in [1.0, 10.0, 100.0, 1000.0, 2000.0] {
             let mut linger = Linger::new(LingerPolicy::Auto);
             let outcome = live(&world(per_second, 5000.0), &mut linger);
-            assert_eq!(outcome.wait, Duration::ZERO, "{per_second}");
+            assert_eq!(outcome.next, Next::Ask, "{per_second}");
         }
     }
 
@@ -253,16 +271,26 @@ mod tests {
     }
 
     #[test]
+    fn where_a_buffer_is_always_full_nobody_asks() {
+        let mut linger = Linger::new(LingerPolicy::Auto);
+        let outcome = live(&world(3_000_000.0, 11.0), &mut linger);
+        assert_eq!(outcome.next, Next::GoOn);
+        let mut linger = Linger::new(LingerPolicy::Fixed(Duration::ZERO));
+        let outcome = live(&world(3_000_000.0, 11.0), &mut linger);
+        assert_eq!(outcome.next, Next::Ask);
+    }
+
+    #[test]
     fn the_first_record_after_a_pause_is_written_at_once() {
         let mut linger = Linger::new(LingerPolicy::Auto);
         let world = world(25_000.0, 5000.0);
-        assert!(live(&world, &mut linger).wait > Duration::ZERO);
+        assert!(matches!(live(&world, &mut linger).next, Next::Wait(_)));
         let one = Round {
             records: 1,
             fullness: 0.001,
         };
-        assert_eq!(linger.after(one, 3_600_000_000_000), Duration::ZERO);
-        assert_eq!(linger.after(one, 3_601_000_000_000), Duration::ZERO);
+        assert_eq!(linger.after(one, 3_600_000_000_000), Next::Ask);
+        assert_eq!(linger.after(one, 3_601_000_000_000), Next::Ask);
     }
 
     #[test]
@@ -280,7 +308,9 @@ mod tests {
                 records: scrambled % 5000,
                 fullness: f64::from(u32::try_from(scrambled % 300).unwrap()) / 200.0,
             };
-            assert!(linger.after(round, now) <= LINGER_MAX);
+            if let Next::Wait(wait) = linger.after(round, now) {
+                assert!(wait <= LINGER_MAX);
+            }
         }
     }
 
@@ -292,9 +322,9 @@ mod tests {
             records,
             fullness: 1.0,
         };
-        assert_eq!(linger.after(round(1), 1), wait);
-        assert_eq!(linger.after(round(0), 2), Duration::ZERO);
+        assert_eq!(linger.after(round(1), 1), Next::Wait(wait));
+        assert_eq!(linger.after(round(0), 2), Next::Ask);
         let mut linger = Linger::new(LingerPolicy::Fixed(Duration::ZERO));
-        assert_eq!(linger.after(round(1000), 3), Duration::ZERO);
+        assert_eq!(linger.after(round(1000), 3), Next::Ask);
     }
 }

@@ -22,7 +22,7 @@ use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
-use linger::{Linger, Round};
+use linger::{Linger, Next, Round};
 use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -95,8 +95,8 @@ pub struct Reactor {
     accepted: Vec<Source>,
     outlet: Outlet,
     linger: Linger,
-    /// How long to wait before the next round.
-    wait: Duration,
+    /// What comes before the next round.
+    next: Next,
     /// How many rounds in a row have not asked who is ready.
     unasked: u32,
     /// Whose turn it is in this round.
@@ -166,7 +166,7 @@ impl Reactor {
             scratch: vec![0; SCRATCH_BYTES].into(),
             accepted: Vec::new(),
             linger: Linger::new(settings.linger),
-            wait: Duration::ZERO,
+            next: Next::Ask,
             unasked: 0,
             turns: Vec::new(),
             fullness: 0.0,
@@ -210,14 +210,14 @@ impl Reactor {
             return sys::wait_for_inputs_or_output(&inputs, self.outlet.readiness(), timeout)
                 .map_err(|e| Error::new("wait for", "the output", e));
         }
-        if !self.wait.is_zero() {
+        let next = std::mem::replace(&mut self.next, Next::Ask);
+        if let Next::Wait(wait) = next {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
-            let wait = std::mem::take(&mut self.wait);
             std::thread::sleep(timeout.map_or(wait, |timeout| timeout.min(wait)));
-            if self.goes_on_unasked() {
-                return Ok(());
-            }
             timeout = self.timeout();
+        }
+        if next != Next::Ask && self.goes_on_unasked() {
+            return Ok(());
         }
         self.unasked = 0;
         match self.poll.poll(&mut self.events, timeout) {
@@ -228,8 +228,8 @@ impl Reactor {
         }
     }
 
-    /// After a wait, when there is but one source: it has something, or else the next round asks. Saves a call of
-    /// three; now and then it asks all the same, for signals.
+    /// When there is but one source: it has something, or else the next round asks. Saves a call of three; now and then
+    /// it asks all the same, for signals.
     fn goes_on_unasked(&mut self) -> bool {
         let Some(token) = self.table.only_one().filter(|_| self.unasked < UNASKED_MAX) else {
             return false;
@@ -240,13 +240,13 @@ impl Reactor {
         true
     }
 
-    /// Settles how long to wait before the next round, after one that has brought so many records.
+    /// Settles what comes before the next round, after one that has brought so many records.
     fn see_to_linger(&mut self, records: u64) {
         let fullness = std::mem::take(&mut self.fullness);
         let is_calm = self.outlet.is_open() && self.stop == Stop::No && !self.table.has_ready();
         if is_calm && records > 0 {
             let round = Round { records, fullness };
-            self.wait = self.linger.after(round, sys::monotonic_ns());
+            self.next = self.linger.after(round, sys::monotonic_ns());
         }
     }
 
