@@ -66,8 +66,9 @@ fn wrong_usage(program: &str, explanation: &str) -> Error {
         .collect();
     let reason = lines.join(" ");
     let reason = reason.trim_end_matches('.');
-    let refused = reason
-        .strip_prefix("Error parsing option '")
+    let refused = ["option", "positional argument"]
+        .iter()
+        .find_map(|kind| reason.strip_prefix(&format!("Error parsing {kind} '")))
         .and_then(|rest| rest.split_once("' with value '"))
         .and_then(|(option, rest)| Some((option, rest.split_once("': ")?.1)));
     let error = match refused {
@@ -115,6 +116,9 @@ mod tests {
         /// a switch
         #[argh(switch)]
         stamp: bool,
+        /// how many
+        #[argh(positional)]
+        count: Option<u8>,
     }
 
     fn parse_words(words: &[&str]) -> Result<Request<Options>, Error> {
@@ -156,6 +160,14 @@ mod tests {
             assert!(!line.contains('\n'), "{line}");
             assert!(line.ends_with("; see prog --help"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_refused_is_named_by_its_option_or_place() {
+        let error = parse_words(&["300"]).unwrap_err().to_string();
+        assert!(error.contains("cannot use count: "), "{error}");
+        let error = parse_words(&["--stamp", "3", "--ipc"]).unwrap_err();
+        assert!(!error.to_string().contains("Error parsing"), "{error}");
     }
 
     #[test]
