@@ -55,7 +55,12 @@ fn switches_wakeups_and_calls_are_those_of_the_kernel_and_of_the_load() {
 
     // It sleeps before and after: every sleep has ended by a wake-up, from which it has run.
     let runs = latency.number("runs_after_wakeup");
-    assert_eq!(runs, voluntary, "{}{}", latency.text, switching.text);
+    assert!(
+        (at_least_of(voluntary)..=voluntary).contains(&runs),
+        "{}{}",
+        latency.text,
+        switching.text
+    );
     assert_eq!(latency.values("wake_to_run_us"), runs, "{}", latency.text);
     assert_eq!(
         latency.values("preempted_to_run_us"),
@@ -67,13 +72,22 @@ fn switches_wakeups_and_calls_are_those_of_the_kernel_and_of_the_load() {
     check_calls(&calls);
 }
 
+/// How many of so many wake-ups are seen at least: one by an interrupt that comes while a BPF program runs is not, since
+/// the kernel nests none (1 of 482 in one of many runs).
+fn at_least_of(wakeups: u64) -> u64 {
+    wakeups - wakeups / 50
+}
+
 fn check_wakeups(waking: &Report, voluntary: u64) {
     let text = &waking.text;
     assert_eq!(waking.number("records"), RECORDS, "{text}");
     assert_eq!(waking.values("wakeups_in_a_write"), RECORDS, "{text}");
     // One that was about to sleep, and need not, is woken, too.
     let wakeups = waking.sum("wakes", ", aggregator");
-    assert!(wakeups >= voluntary, "{voluntary} sleeps of {text}");
+    assert!(
+        wakeups >= at_least_of(voluntary),
+        "{voluntary} sleeps of {text}"
+    );
     assert!(waking.number("wakes[producer, aggregator]") > 0, "{text}");
     assert!(
         (1..=1000).contains(&waking.number("wakeups_per_1000_records")),
