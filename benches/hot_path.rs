@@ -2,8 +2,10 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use log_aggregator::batch::Batch;
 use log_aggregator::framing::LineFramer;
 use log_aggregator::object;
+use log_aggregator::record::{Clock, Recorder};
 
 fn main() {
     divan::main();
@@ -67,5 +69,28 @@ fn lines_of_objects(bencher: Bencher<'_, '_>, kind: &str) {
             at = end + 1;
         }
         at
+    });
+}
+
+/// All that is pure in a round: a chunk becomes lines of a batch, which is written and counted.
+#[divan::bench(args = KINDS)]
+fn batch(bencher: Bencher<'_, '_>, kind: &str) {
+    const RECORDS: usize = 300;
+    const MAX: usize = 65_536;
+    let lines = format!("{}\n", record(kind)).repeat(RECORDS);
+    let (mut batch, mut framer) = (Batch::default(), LineFramer::new(MAX));
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        let mut recorder = Recorder {
+            source: "fifo",
+            stamping: false,
+            stamp: None,
+            clock: Clock::SYSTEM,
+            lines: batch.lines_of(0),
+        };
+        recorder.chunk(&mut framer, divan::black_box(lines.as_bytes()), MAX);
+        batch.take(batch.rest().len());
+        let mut records = 0;
+        batch.settle(|_, tally| records += tally.records);
+        records
     });
 }

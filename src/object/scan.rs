@@ -24,7 +24,8 @@ const NOWHERE: usize = 1 << (usize::BITS - 1);
 #[derive(Debug)]
 pub struct Scanner<'a> {
     bytes: &'a [u8],
-    /// The last object found, or nothing if what was looked at last is none.
+    /// The last object found and no more, so that comparing with it costs no more than a line; nothing if what was
+    /// looked at last is none.
     last: &'a [u8],
     /// How far behind its beginning a member of its first level begins from which the next one may be looked at; 0 if
     /// none is known.
@@ -97,7 +98,6 @@ impl<'a> Scanner<'a> {
     /// A newline never belongs to one: what stands behind it is another line.
     pub fn object(&mut self, start: usize) -> Option<usize> {
         self.is_high = self.block_is_high;
-        // No further than the last one goes: where all lines are alike, that would be to the end of the text.
         self.common = common_bytes(self.last, self.bytes.get(start..)?);
         if self.common < self.resume {
             self.resume = 0;

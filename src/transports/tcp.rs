@@ -74,9 +74,10 @@ impl SegmentWatch {
         }
         let bytes = std::mem::take(&mut self.bytes);
         let segments = sys::tcp_segments_received(connection.as_fd()).ok()?;
-        let new = segments.wrapping_sub(self.segments).max(1);
+        let new = segments.wrapping_sub(self.segments) as usize;
         self.segments = segments;
-        Some(Capacity::of_segments(bytes / new as usize))
+        // There are none on a kernel that does not count them.
+        bytes.checked_div(new).map(Capacity::of_segments)
     }
 }
 
