@@ -6,6 +6,7 @@
 mod linger;
 mod outcome;
 mod outlet;
+mod owed;
 mod paths;
 mod stop;
 mod table;
@@ -36,7 +37,7 @@ use table::SourceTable;
 
 const SIGNALS: Token = Token(0);
 const WATCH: Token = Token(1);
-const FIRST_SOURCE: usize = 2;
+const FIRST_SOURCE: usize = 3; // 2 is `owed::OWED`
 
 /// Events taken from the kernel in one round.
 const EVENTS_MAX: usize = 1024;
@@ -105,6 +106,8 @@ pub struct Reactor {
     fullness: f64,
     /// When a parked listener tries again.
     accept_retry: Option<Instant>,
+    /// Standard error is watched, since it owes something.
+    is_owing: bool,
     stop: Stop,
 }
 
@@ -171,6 +174,7 @@ impl Reactor {
             turns: Vec::new(),
             fullness: 0.0,
             accept_retry: None,
+            is_owing: false,
             stop: Stop::No,
         })
     }
@@ -194,6 +198,7 @@ impl Reactor {
             let records = self.outlet.records();
             self.flush()?;
             self.see_to_linger(records);
+            self.see_to_what_is_owed();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A stop: what was sent before it is read and written, as far as the mechanisms know how to.
 
 use super::{Reactor, SIGNALS};
+use crate::diagnostics;
 use crate::error::Error;
 use crate::sys::Request;
 use log::{debug, warn};
@@ -44,24 +45,24 @@ impl Reactor {
             return Ok(());
         }
         let failed = |e| Error::new("read", "the pending signals", e);
-        let mut stop_wanted = false;
+        let (mut is_wanted, mut is_insisted) = (false, false);
         while let Some(request) = self.signals.take().map_err(failed)? {
             match request {
                 Request::Reopen if self.outlet.can_reopen() => self.outlet.reopen(),
-                // The terminal or the reader has gone.
-                Request::Reopen => stop_wanted = true,
+                // The terminal or the reader has gone; it may be told twice, by the kernel and by a shell.
+                Request::Reopen | Request::StopInTime => is_wanted = true,
                 // Two that are pending together are one wish.
-                Request::Stop => stop_wanted = true,
+                Request::Stop => (is_wanted, is_insisted) = (true, true),
             }
         }
-        if stop_wanted {
-            match self.stop {
-                Stop::No => self.begin_stop()?,
-                Stop::Draining { .. } | Stop::Undrained | Stop::Now => {
-                    warn!("a second signal: stopping before everything is drained");
-                    self.stop = Stop::Now;
-                }
+        match self.stop {
+            Stop::No if is_wanted => self.begin_stop()?,
+            Stop::Draining { .. } | Stop::Undrained | Stop::Now if is_insisted => {
+                warn!("a second signal: stopping before everything is drained");
+                diagnostics::hurry();
+                self.stop = Stop::Now;
             }
+            Stop::No | Stop::Draining { .. } | Stop::Undrained | Stop::Now => {}
         }
         Ok(())
     }

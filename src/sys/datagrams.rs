@@ -80,6 +80,8 @@ impl DatagramRing {
     /// # Errors
     /// `WouldBlock` when nothing is queued, `Interrupted`, or the socket's pending error.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        // Other C libraries take the flags as unsigned.
+        let flags = (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _;
         // SAFETY: the headers, the vectors and the slots they point to live as long as `self`, which
         // is borrowed for the whole call; the kernel writes msg_len and msg_flags of each header and
         // at most DATAGRAM_BYTES_MAX bytes into each slot. The timeout may be null.
@@ -88,7 +90,7 @@ impl DatagramRing {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 DATAGRAMS_MAX,
-                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                flags,
                 std::ptr::null_mut(),
             )
         };
