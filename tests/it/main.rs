@@ -25,6 +25,8 @@ mod quiet;
 mod records;
 mod restart;
 mod rotation;
+mod signals;
 mod stop;
+mod telling;
 mod tidy;
 mod watch;
