@@ -5,7 +5,7 @@ use super::links::{Target, follow_own_links};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions, Permissions, set_permissions};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -163,10 +163,13 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// What `man 2 open` lists.
 pub fn pin(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
-        .open(path)
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // Not std's: it leaves out what O_ACCMODE has, which with musl is O_PATH as well.
+    // SAFETY: `path` is a NUL-terminated string that outlives the call; without O_CREAT there is no mode.
+    let fd = cvt(unsafe { libc::open(path.as_ptr(), flags) })?;
+    // SAFETY: open has just returned this descriptor, and nobody else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// Sets the permissions of the file that [`pin`] holds, whatever its path names by now.

@@ -3,7 +3,7 @@
 use super::cvt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::mem::{MaybeUninit, offset_of};
+use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// The last signal of the kernel's (_NSIG in its arch/*/include/uapi/asm/signal.h).
@@ -163,13 +163,31 @@ fn descriptor(result: libc::c_long) -> io::Result<libc::c_int> {
     cvt(libc::c_int::try_from(result).unwrap_or(-1))
 }
 
-/// Tells whether a signal's disposition is to be ignored.
+/// Tells whether a signal's disposition is to be ignored. Of the kernel itself, for the same reason.
 fn is_ignored(signal: libc::c_int) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null new action changes nothing, and `action` has the type that the call fills.
-    let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: it is only read when sigaction returned 0, so has filled it.
-    result == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+    /// What the kernel fills, and room to spare: the handler comes first in its `struct sigaction`, and flags,
+    /// restorer and mask follow (include/linux/signal_types.h).
+    #[repr(C)]
+    struct Action {
+        handler: libc::sighandler_t,
+        others: [libc::c_ulong; 7],
+    }
+    let mut action = Action {
+        handler: libc::SIG_DFL,
+        others: [0; 7],
+    };
+    // SAFETY: a null new action changes nothing, and `action` has more room than the call fills.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            std::ptr::null::<Action>(),
+            &raw mut action,
+            size_of::<Set>(),
+        );
+    }
+    // An error leaves it as it was.
+    action.handler == libc::SIG_IGN
 }
 
 impl AsFd for Signals {

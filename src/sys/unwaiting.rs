@@ -75,7 +75,7 @@ fn way_to(given: BorrowedFd<'_>) -> Way {
     // SAFETY: F_GETFL takes nothing.
     let flags = unsafe { libc::fcntl(given.as_raw_fd(), libc::F_GETFL) };
     // A new description would give us what we were not given: to write to our input, for example.
-    if flags == -1 || flags & libc::O_ACCMODE == libc::O_RDONLY {
+    if flags == -1 || flags & (libc::O_WRONLY | libc::O_RDWR) == 0 {
         return Way::AsItIs;
     }
     match kind_of(given) {

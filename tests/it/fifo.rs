@@ -1,7 +1,7 @@
 //! FIFOs: writers that come and go, half lines, and whose FIFO it is.
 
 use crate::harness::{
-    Client, Folder, Setup, aggregator, has_program, one_line, run, skip, wait_for,
+    Client, Folder, OPEN, Setup, aggregator, has_program, one_line, run, skip, wait_for,
 };
 use serde_json::json;
 use std::fs::{self, OpenOptions};
@@ -257,12 +257,8 @@ fn a_writer_that_comes_and_goes_during_the_reopening_has_its_end_seen() {
     let daemon = Setup::new(&folder, &["fifo"]).start();
     let mut strace = Command::new("strace")
         .args(["-o", trace.to_str().unwrap(), "-p", &daemon.pid.to_string()])
-        .args([
-            "-e",
-            "trace=openat,read",
-            "-e",
-            "inject=openat:delay_enter=700000",
-        ])
+        .args(["-e", &format!("trace={OPEN},read")])
+        .args(["-e", &format!("inject={OPEN}:delay_enter=700000")])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -278,7 +274,7 @@ fn a_writer_that_comes_and_goes_during_the_reopening_has_its_end_seen() {
     first.send("{}\n");
     daemon.wait_for_lines(1);
     drop(first);
-    // From here on the daemon is on its way to openat, which strace holds up.
+    // From here on the daemon is on its way to open it anew, which strace holds up.
     wait_for("the end of the first", || {
         let text = fs::read_to_string(&trace).unwrap();
         text.lines()

@@ -1,8 +1,8 @@
 //! Faults of the kernel that strace makes, under loads that do not pause for them: the balance is exact.
 
 use crate::harness::{
-    Client, Daemon, Folder, Setup, TRANSPORTS, has_program, run, sent_by, sequences, skip,
-    spawn_producer, wait_for,
+    Client, Daemon, EPOLL_WAIT, Folder, Setup, TRANSPORTS, has_program, run, sent_by, sequences,
+    skip, spawn_producer, wait_for,
 };
 use std::fs;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn interrupted_calls_are_repeated() {
         return skip("strace is not installed");
     }
     // The first calls are those of the start.
-    check(&TRANSPORTS, "epoll_wait:error=EINTR:when=1+2");
+    check(&TRANSPORTS, &format!("{EPOLL_WAIT}:error=EINTR:when=1+2"));
     check(&["unixsock", "tcp", "fifo"], "read:error=EINTR:when=40+3");
     check(&["unixgram", "udp"], "recvmmsg:error=EINTR:when=1+2");
     check(&TRANSPORTS, "write:error=EINTR:when=10+2");

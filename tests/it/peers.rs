@@ -1,8 +1,8 @@
 //! Peers that misbehave: what they sent is kept, and nobody else notices.
 
 use crate::harness::{
-    Client, Daemon, Folder, Setup, TRANSPORTS, has_program, run, sent_by, sequences, skip,
-    spawn_producer, wait_for,
+    Client, Daemon, Folder, IS_STATIC, Setup, TRANSPORTS, has_no_meaning, has_program, run,
+    sent_by, sequences, skip, spawn_producer, wait_for,
 };
 use serde_json::Value;
 use socket2::SockRef;
@@ -298,6 +298,9 @@ fn a_wall_clock_that_falls_changes_nothing_but_what_it_shows() {
     let folder = Folder::new();
     let library = folder.path("falling_clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/falling_clock.c");
+    if IS_STATIC {
+        return has_no_meaning("nothing can be loaded into a static program");
+    }
     if !has_program("cc") {
         return skip("cc is not installed");
     }

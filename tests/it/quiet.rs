@@ -1,7 +1,8 @@
 //! Nothing is done that the mechanism does not need: counted, call by call, with strace.
 
 use crate::harness::{
-    Client, Folder, Setup, TRANSPORTS, has_program, producer, run, skip, wait_for,
+    Client, EPOLL_WAIT, Folder, IS_STATIC, Setup, TRANSPORTS, has_program, producer, run, skip,
+    wait_for,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -137,6 +138,8 @@ fn calls_for(transport: &str, [clients, writes, records]: [usize; 3]) -> Vec<Str
         // Not the signals, nor the wait that has not returned yet.
         .filter(|line| line.contains(") ") && line.contains(" = ") && !line.contains("EINTR"))
         .map(|line| line.split('(').next().unwrap().to_owned())
+        // musl gives memory back to the kernel, and takes it again.
+        .filter(|call| !(IS_STATIC && matches!(&call[..], "mmap" | "munmap")))
         .collect();
     assert_eq!(daemon.stop().count("records"), sent as u64);
     calls
@@ -161,7 +164,7 @@ fn a_round_is_one_wait_one_read_for_each_source_and_one_write() {
         for (transport, load, reads, read) in loads {
             scope.spawn(move || {
                 let mut want = vec![read; reads + 2];
-                want[0] = "epoll_wait";
+                want[0] = EPOLL_WAIT;
                 want[reads + 1] = "write";
                 assert_eq!(calls_for(transport, load), want, "{transport}");
             });
@@ -175,6 +178,6 @@ fn datagrams_that_fill_a_call_cost_one_that_finds_nothing() {
     if !has_program("strace") {
         return skip("strace is not installed");
     }
-    let want = ["epoll_wait", "recvmmsg", "recvmmsg", "recvmmsg", "write"];
+    let want = [EPOLL_WAIT, "recvmmsg", "recvmmsg", "recvmmsg", "write"];
     assert_eq!(calls_for("udp", [2, 64, 1]), want);
 }

@@ -33,12 +33,24 @@ fn effect(signal: u32) -> Effect {
     }
 }
 
+/// Gives every signal its default, and becomes another program. `env --default-signal` does not reach 32 and
+/// 33, the C library's own, and posix_spawn(3) has a child ignore them. 13 is rt_sigaction.
+const DEFAULTS: &str = "my $default = pack('Q4', 0, 0, 0, 0); \
+                        syscall(13, $_ + 0, $default, 0, 8) for 1..64; exec @ARGV";
+
 /// A daemon for which no signal is ignored, whatever the tests were started to ignore.
-fn start(folder: &Folder, args: &[&str]) -> Daemon {
-    Setup::new(folder, &["unixgram"])
-        .wrapper(["env", "--default-signal"])
-        .args(args)
-        .start()
+fn start(folder: &Folder) -> Daemon {
+    let setup = Setup::new(folder, &["unixgram"]);
+    if cfg!(target_arch = "x86_64") && has_program("perl") {
+        setup.wrapper(["perl", "-e", DEFAULTS]).start()
+    } else {
+        setup.wrapper(["env", "--default-signal"]).start()
+    }
+}
+
+fn is_ignored(daemon: &Daemon, signal: u32) -> bool {
+    let set = u64::from_str_radix(&daemon.status_line("SigIgn"), 16).unwrap();
+    set >> (signal - 1) & 1 == 1
 }
 
 fn send_queue(daemon: &Daemon) {
@@ -64,12 +76,18 @@ fn every_signal_does_what_it_is_to_do() {
 /// What is queued when the signal comes is written, whichever it is.
 fn check(signal: u32) {
     let folder = Folder::new();
-    let daemon = start(&folder, &[]);
+    let daemon = start(&folder);
     let moved = folder.path("moved");
     let number = signal.to_string();
     daemon.freeze();
     send_queue(&daemon);
-    match effect(signal) {
+    let effect = match effect(signal) {
+        Effect::Drains if matches!(signal, 32 | 33) && is_ignored(&daemon, signal) => {
+            Effect::Nothing
+        }
+        effect => effect,
+    };
+    match effect {
         Effect::Drains => {
             daemon.signal(&number);
             daemon.thaw();

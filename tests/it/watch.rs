@@ -1,6 +1,6 @@
 //! Paths that change under a running daemon.
 
-use crate::harness::{Client, Daemon, Folder, Setup, has_program, skip, wait_for};
+use crate::harness::{Client, Daemon, Folder, OPEN, Setup, has_program, skip, wait_for};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::net::UnixDatagram;
@@ -324,7 +324,7 @@ fn a_fifo_that_goes_while_it_is_opened_for_the_next_writer_is_said_once() {
     let daemon = Setup::new(&folder, &["fifo"])
         .wrapper(["strace", "-o", trace.to_str().unwrap()])
         .wrapper(["-P", folder.path("fifo").to_str().unwrap()])
-        .wrapper(["-e", "inject=openat:delay_enter=300000"])
+        .wrapper(["-e", &format!("inject={OPEN}:delay_enter=300000")])
         .start();
     let mut client = daemon.connect("fifo");
     client.send("{}\n");

@@ -50,6 +50,24 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "skipped: {reason}");
 }
 
+/// Whether the programs are static ones, by musl, into which nothing can be loaded from outside.
+pub const IS_STATIC: bool = cfg!(target_env = "musl");
+
+/// The name of the wait of the event loop: mio asks the C library, and not each makes the same call of it.
+pub const EPOLL_WAIT: &str = if IS_STATIC {
+    "epoll_pwait"
+} else {
+    "epoll_wait"
+};
+
+/// The name of the call that opens a file, likewise.
+pub const OPEN: &str = if IS_STATIC { "open" } else { "openat" };
+
+/// Says that a test has no meaning for these programs.
+pub fn has_no_meaning(reason: &str) {
+    let _ = writeln!(io::stderr(), "left out: {reason}");
+}
+
 /// A number in the environment, where a test can be made longer by one.
 pub fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
