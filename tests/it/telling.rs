@@ -326,17 +326,22 @@ fn what_was_dropped_is_said_at_the_end_if_not_before() {
 
 /// A terminal with Ctrl-S pressed, or whose window hangs.
 const TERMINAL: &str = r"
-import os, pty, subprocess, sys, termios
+import os, pty, subprocess, sys, termios, time
 how, which, screen = sys.argv[1:4]
 master, slave = pty.openpty()
 if how == 'stopped':
     termios.tcflow(slave, termios.TCOOFF)
 else:
     own = os.open(os.ttyname(slave), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    for size in (4096, 1):
+    # What was written goes on into another buffer a little later, and leaves room behind.
+    in_vain = 0
+    while in_vain < 10:
         try:
-            while True: os.write(own, b'\n' * size)
-        except BlockingIOError: pass
+            os.write(own, b'\n')
+            in_vain = 0
+        except BlockingIOError:
+            in_vain += 1
+            time.sleep(0.01)
     os.close(own)
 stream = {name: slave if name in which else subprocess.DEVNULL for name in ('stdout', 'stderr')}
 daemon = subprocess.Popen(sys.argv[4:], stdin=subprocess.DEVNULL, **stream)
