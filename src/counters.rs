@@ -13,6 +13,8 @@ pub struct Counters {
     pub kernel_drops: u64,
     /// Connections accepted (stream sockets only).
     pub connections: u64,
+    /// Calls that failed in a way that may last, and were tried again.
+    pub errors: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -20,6 +22,7 @@ impl std::ops::AddAssign for Counters {
         self.written += other.written;
         self.kernel_drops += other.kernel_drops;
         self.connections += other.connections;
+        self.errors += other.errors;
     }
 }
 
@@ -36,11 +39,12 @@ impl Counters {
                 },
             kernel_drops,
             connections,
+            errors,
         } = self;
         format!(
             "\"records\":{records},\"bytes\":{bytes},\"wrapped\":{wrapped},\
              \"truncated\":{truncated},\"kernel_drops\":{kernel_drops},\
-             \"connections\":{connections}"
+             \"connections\":{connections},\"errors\":{errors}"
         )
     }
 }
@@ -80,10 +84,11 @@ mod tests {
             },
             kernel_drops: 3 * n,
             connections: n + 1,
+            errors: 4 * n,
         };
         let part = |n: u64| {
             json!({"records": n, "bytes": 10 * n, "wrapped": n / 2, "truncated": n / 4,
-                   "kernel_drops": 3 * n, "connections": n + 1})
+                   "kernel_drops": 3 * n, "connections": n + 1, "errors": 4 * n})
         };
         let line = summary(
             &[
@@ -99,7 +104,7 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&line).unwrap(),
             json!({"summary": true, "records": 12, "bytes": 120, "wrapped": 6, "truncated": 3,
-                   "kernel_drops": 36, "connections": 14, "paused_seconds": 1.5, "sync_errors": 2,
+                   "kernel_drops": 36, "connections": 14, "errors": 48, "paused_seconds": 1.5, "sync_errors": 2,
                    "endpoints": {"fifo=/tmp/\"x\"": part(8), "tcp=127.0.0.1:1": part(4)}})
         );
     }

@@ -19,6 +19,7 @@ pub mod config;
 pub mod counters;
 pub mod diagnostics;
 pub mod error;
+pub mod failure;
 pub mod framing;
 pub mod object;
 pub mod producer;

@@ -9,6 +9,7 @@ mod outlet;
 mod paths;
 mod stop;
 mod table;
+mod trouble;
 
 pub use linger::{LINGER_MAX, LingerPolicy};
 pub use outcome::Outcome;
@@ -16,23 +17,22 @@ pub use outlet::OutputCounters;
 
 use crate::counters::Counters;
 use crate::error::Error;
+use crate::failure::{Call, Failure};
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
-use crate::transports::{
-    BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
-};
+use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Source, TurnContext};
 use linger::{Linger, Next, Round};
-use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
 use paths::Paths;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 use stop::Stop;
 use table::SourceTable;
+use trouble::{Trouble, Waiting};
 
 const SIGNALS: Token = Token(0);
 const WATCH: Token = Token(1);
@@ -46,9 +46,6 @@ const UNASKED_MAX: u32 = 15;
 
 /// Room for one read.
 const SCRATCH_BYTES: usize = 128 << 10;
-
-/// How long a listener waits that the machine kept from accepting, if nothing of ours is closed.
-const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// What the reactor has to know beside its sources and its sink.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +71,7 @@ pub struct Settings {
 struct Intake {
     endpoint: Endpoint,
     counters: Counters,
+    trouble: Trouble,
     /// The source that new clients meet.
     token: Token,
     path: Option<BoundPath>,
@@ -103,9 +101,10 @@ pub struct Reactor {
     turns: Vec<Token>,
     /// How full the fullest kernel buffer of this round was.
     fullness: f64,
-    /// When a parked listener tries again.
-    accept_retry: Option<Instant>,
+    waiting: Waiting,
     stop: Stop,
+    /// A source had to be left with something in it.
+    is_undrained: bool,
 }
 
 impl Reactor {
@@ -149,6 +148,7 @@ impl Reactor {
             intakes.push(Intake {
                 endpoint,
                 counters: Counters::default(),
+                trouble: Trouble::default(),
                 token,
                 path,
                 is_lost: false,
@@ -170,8 +170,9 @@ impl Reactor {
             unasked: 0,
             turns: Vec::new(),
             fullness: 0.0,
-            accept_retry: None,
+            waiting: Waiting::default(),
             stop: Stop::No,
+            is_undrained: false,
         })
     }
 
@@ -188,7 +189,7 @@ impl Reactor {
 
     fn rounds(&mut self) -> Result<(), Error> {
         while !self.is_done() {
-            self.wait()?;
+            self.wait();
             probes::round_start(self.events.iter().count());
             self.dispatch()?;
             let records = self.outlet.records();
@@ -199,7 +200,7 @@ impl Reactor {
     }
 
     /// Sleeps until there is something to do. The only place that does.
-    fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&mut self) {
         let mut timeout = self.timeout();
         if !self.outlet.is_open() {
             self.events.clear();
@@ -207,8 +208,12 @@ impl Reactor {
                 .into_iter()
                 .flatten()
                 .collect();
-            return sys::wait_for_inputs_or_output(&inputs, self.outlet.readiness(), timeout)
-                .map_err(|e| Error::new("wait for", "the output", e));
+            let readiness = self.outlet.readiness();
+            match sys::wait_for_inputs_or_output(&inputs, readiness, timeout) {
+                Ok(()) => self.waiting.succeed(),
+                Err(e) => self.wait_blindly(&e, timeout),
+            }
+            return;
         }
         let next = std::mem::replace(&mut self.next, Next::Ask);
         if let Next::Wait(wait) = next {
@@ -217,14 +222,12 @@ impl Reactor {
             timeout = self.timeout();
         }
         if next != Next::Ask && self.goes_on_unasked() {
-            return Ok(());
+            return;
         }
         self.unasked = 0;
         match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() != ErrorKind::Interrupted => {
-                Err(Error::new("wait for", "events", e))
-            }
-            _ => Ok(()),
+            Ok(()) => self.waiting.succeed(),
+            Err(e) => self.wait_blindly(&e, timeout),
         }
     }
 
@@ -257,7 +260,7 @@ impl Reactor {
         }
         let dues = [
             self.stop.deadline(),
-            self.accept_retry,
+            self.table.retry_due().filter(|_| self.outlet.is_open()),
             self.paths.deadline(),
             self.outlet.deadline(),
         ];
@@ -297,11 +300,8 @@ impl Reactor {
 
     /// Acts on the deadlines that have passed. Reads the clock only if there is any.
     fn see_to_deadlines(&mut self) {
-        if let Some(due) = self.accept_retry
-            && due <= Instant::now()
-        {
-            self.accept_retry = None;
-            self.table.unpark();
+        if self.table.retry_due().is_some() {
+            self.table.wake_due(Instant::now());
         }
         self.outlet.see_to_sync();
         self.see_to_the_stops_deadline();
@@ -332,6 +332,8 @@ impl Reactor {
             fullness: &mut self.fullness,
             to_the_end: entry.hung_up || stopping,
             stopping,
+            found: false,
+            errors: 0,
         };
         let lines = &cx.recorder.lines;
         let (bytes, records) = (lines.bytes.len(), lines.records());
@@ -340,44 +342,46 @@ impl Reactor {
         } else {
             entry.source.turn(&mut cx)
         };
-        match turn {
-            // In a stop, nothing is waited for: what is drained has ended.
-            Turn::Drained if stopping => {
-                entry.source.finish(&mut cx.recorder);
-                self.close(token, intake);
-            }
-            Turn::Drained => entry.hung_up = false,
-            Turn::Unfinished => self.table.wake(token, false),
-            Turn::Closed => self.close(token, intake),
-            Turn::Parked(obstacle) => {
-                self.table.park(token);
-                // Without a connection there is no close to wait for.
-                if obstacle == Obstacle::TheSystems || self.table.connections() == 0 {
-                    self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
-                }
-            }
-        }
+        let (found, errors) = (cx.found, cx.errors);
+        self.intakes[intake].counters.errors += errors;
         let lines = self.outlet.lines_of(intake);
         probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
+        self.end_turn(token, turn, found);
         self.adopt(intake);
     }
 
+    /// Ends a source where it stands: its unfinished line becomes a record.
+    fn finish(&mut self, token: Token) {
+        let Some(entry) = self.table.get_mut(token) else {
+            return;
+        };
+        let mut recorder = Recorder {
+            source: self.intakes[entry.intake].endpoint.transport().name(),
+            stamping: self.settings.stamping,
+            stamp: None,
+            clock: Clock::SYSTEM,
+            lines: self.outlet.lines_of(entry.intake),
+        };
+        entry.source.finish(&mut recorder);
+        self.close(token);
+    }
+
     /// Forgets a source; its descriptor is closed.
-    fn close(&mut self, token: Token, intake: usize) {
-        if let Some(source) = self.table.remove(token) {
-            self.intakes[intake].counters.kernel_drops += source.kernel_drops();
+    fn close(&mut self, token: Token) {
+        if let Some(entry) = self.table.remove(token) {
+            let intake = &mut self.intakes[entry.intake];
+            intake.counters.kernel_drops += entry.source.kernel_drops();
+            if entry.backoff.is_some() {
+                intake.trouble.end(Instant::now());
+            }
         }
-        self.accept_retry = None; // the removal has let parked listeners try again
     }
 
     /// Takes over the connections that a listener has accepted.
     fn adopt(&mut self, intake: usize) {
-        for source in self.accepted.drain(..) {
+        for mut source in std::mem::take(&mut self.accepted) {
             self.intakes[intake].counters.connections += 1;
-            if let Err(e) = source.register(self.poll.registry(), self.table.next_token()) {
-                warn!("a connection cannot be watched and is closed: {e}");
-                continue;
-            }
+            let watched = source.register(self.poll.registry(), self.table.next_token());
             let stopping = self.stop != Stop::No;
             if stopping {
                 source.stop();
@@ -385,6 +389,10 @@ impl Reactor {
             let token = self.table.insert(source, intake);
             if stopping {
                 self.table.wake(token, false);
+            }
+            if let Err(e) = watched {
+                self.table.set_unwatched(token);
+                self.pause(token, Failure::new(Call::Register, &e), false);
             }
         }
     }

@@ -31,6 +31,7 @@ impl Reactor {
         let exit = match (&error, self.stop) {
             (Some(error), _) => error.exit(),
             (None, Stop::Undrained | Stop::Now) => Exit::Undrained,
+            (None, Stop::No | Stop::Draining { .. }) if self.is_undrained => Exit::Undrained,
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
         for entry in self.table.iter() {

@@ -3,9 +3,12 @@
 //! Every function returns owned descriptors, plain numbers or [`io::Error`]; no raw descriptor and
 //! no pointer leaves this module. Each `unsafe` block states the fact that it relies on.
 
+mod accept;
 pub mod block;
 mod clock;
 mod datagrams;
+mod epoll;
+pub mod errno;
 mod files;
 mod inherited;
 mod inotify;
@@ -16,8 +19,10 @@ mod signals;
 mod sockets;
 mod wait;
 
+pub use accept::{accept, accept_plainly, is_lacking};
 pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
+pub use epoll::watch_level;
 pub use files::{
     NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
     open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
@@ -46,21 +51,6 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
     } else {
         Ok(result)
     }
-}
-
-/// Tells whether an accept failed because this process has no descriptor left. The connection is
-/// still in the backlog (`man 2 accept`).
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EMFILE)
-}
-
-/// Tells whether an accept failed because the machine has no descriptor or memory left. The
-/// connection is still in the backlog (`man 2 accept`).
-pub fn is_out_of_system_resources(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }
 
 /// Tells whether a write to a regular file failed for a reason that may pass: a full disk or quota, a

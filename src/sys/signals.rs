@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::null_mut;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +20,16 @@ pub enum Request {
 ///
 /// No handler ever runs: the signals are blocked and taken from a `signalfd(2)`. One that we were
 /// started to ignore (by `nohup`, or as a script's background job) stays ignored.
-#[derive(Debug)]
 pub struct Signals {
     file: File,
+    /// Those that we obey.
+    set: libc::sigset_t,
+}
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
 }
 
 impl Signals {
@@ -54,25 +62,43 @@ impl Signals {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
             file: File::from(fd),
+            set,
         })
     }
 
-    /// Takes one pending signal, if there is one. Never blocks.
+    /// Takes one pending signal, if there is one. Never blocks. Where the descriptor cannot be read (a sandbox without
+    /// read(2)), the signal is taken by sigtimedwait(2).
     ///
     /// # Errors
-    /// None that the kernel documents (`man 2 signalfd`).
+    /// What sigtimedwait(2) gives then.
     pub fn take(&mut self) -> io::Result<Option<Request>> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        // It is whole or nothing, and an interrupted read is repeated.
-        match self.file.read_exact(&mut info) {
-            Ok(()) => {
-                // Its first field is the signal's number.
-                let number = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
-                Ok(Some(match number {
-                    libc::SIGHUP => Request::Reopen,
-                    _ => Request::Stop,
-                }))
-            }
+        let number = match (&self.file).read(&mut info) {
+            // It is whole or nothing, and its first field is the signal's number.
+            Ok(_) => i32::from_ne_bytes([info[0], info[1], info[2], info[3]]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(_) => match self.take_without_descriptor()? {
+                Some(number) => number,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(match number {
+            libc::SIGHUP => Request::Reopen,
+            _ => Request::Stop,
+        }))
+    }
+
+    /// The number of a pending signal.
+    fn take_without_descriptor(&self) -> io::Result<Option<i32>> {
+        let no_time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the set and the time outlive the call, which only reads them; no details are asked for.
+        let number =
+            cvt(unsafe { libc::sigtimedwait(&raw const self.set, null_mut(), &raw const no_time) });
+        match number {
+            Ok(number) => Ok(Some(number)),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
         }

@@ -3,19 +3,19 @@
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, udp};
+use crate::failure::{Answer, Call, Failure, Tries};
 use crate::framing;
 use crate::object::Scanner;
 use crate::record;
 use crate::sys::{self, DatagramRing, Stamp};
-use log::debug;
+use log::{debug, warn};
 use socket2::{SockRef, Socket};
-use std::io::ErrorKind;
+use std::io;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What a datagram costs beyond its bytes, and an error, in bytes of the budget, so that empty ones
-/// end a turn, too.
+/// What a datagram costs beyond its bytes, in bytes of the budget, so that empty ones end a turn, too.
 const DATAGRAM_COST: usize = 256;
 
 /// A datagram socket.
@@ -23,6 +23,8 @@ const DATAGRAM_COST: usize = 256;
 pub struct DatagramSource {
     socket: Socket,
     ring: DatagramRing,
+    /// recvmmsg(2) is refused here, and recvmsg(2) is not.
+    is_one_by_one: bool,
     /// Which of those in the ring are still to be recorded: a few large ones can make more records than
     /// one turn may.
     held: Range<usize>,
@@ -47,6 +49,7 @@ impl DatagramSource {
             capacity,
             drops_before: 0,
             ring: DatagramRing::new(),
+            is_one_by_one: false,
             held: 0..0,
             stamp: None,
             transport,
@@ -68,6 +71,7 @@ impl DatagramSource {
 
     fn receive(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
+        let mut tries = Tries::default();
         // Of this turn, not of an earlier one: the event for what has come since may be the one that
         // has brought us here.
         let mut is_drained = false;
@@ -79,22 +83,48 @@ impl DatagramSource {
             if budget == 0 {
                 return Turn::Unfinished;
             }
-            match self.ring.receive(self.socket.as_fd()) {
+            match self.fill_ring() {
                 Ok(count) => {
+                    tries.succeed();
+                    cx.found = true;
                     cx.recorder.arrived();
                     self.stamp = cx.recorder.stamp;
                     self.held = 0..count;
                     // `receive` goes on until it would block or is full.
                     is_drained = count < DatagramRing::CAPACITY;
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => {
-                    // An error that some earlier datagram caused. It says nothing of those queued.
-                    debug!("{}: {e}", self.transport);
-                    budget = budget.saturating_sub(DATAGRAM_COST);
-                }
+                Err(e) => match cx.answer(&mut tries, Call::Receive, &e) {
+                    Answer::Again => {}
+                    Answer::Consumed => debug!("{}: {e}", self.transport),
+                    Answer::NotReady | Answer::Ended => return Turn::Drained,
+                    Answer::Pause | Answer::GiveUp => {
+                        return Turn::Failing(Failure::new(Call::Receive, &e));
+                    }
+                },
             }
+        }
+    }
+
+    /// Receives what the ring has room for; where recvmmsg(2) is refused, one by one.
+    fn fill_ring(&mut self) -> io::Result<usize> {
+        let socket = self.socket.as_fd();
+        if self.is_one_by_one {
+            return self.ring.receive_one_by_one(socket);
+        }
+        match self.ring.receive(socket) {
+            Err(refusal) if sys::is_lacking(&refusal) => {
+                let one_by_one = self.ring.receive_one_by_one(socket);
+                if one_by_one.is_err() {
+                    return Err(refusal);
+                }
+                self.is_one_by_one = true;
+                warn!(
+                    "{}: recvmmsg is refused ({refusal}); recvmsg serves as well, one call a datagram",
+                    self.transport
+                );
+                one_by_one
+            }
+            result => result,
         }
     }
 

@@ -7,6 +7,7 @@ use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
 use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use crate::failure::{Call, Failure};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
 use log::{info, warn};
@@ -31,6 +32,11 @@ pub struct FifoSource {
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
+    /// The kernel reports only what changes here: the read end could not be replaced, and its hang-up would be
+    /// reported for ever.
+    reports_changes: bool,
+    /// Whether we have said that it cannot be opened anew, since it last could.
+    has_warned: bool,
     /// Keeps writers out, from the stop on.
     plug: Option<Plug>,
     /// The path names another FIFO; this one is read until its last writer leaves.
@@ -71,12 +77,19 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
     let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
-        stream: StreamSource::new(reader, options.record_bytes_max, Capacity::of_pipe(size)),
+        stream: StreamSource::new(
+            reader,
+            Call::ReadFifo,
+            options.record_bytes_max,
+            Capacity::of_pipe(size),
+        ),
         place: Some(Place {
             target,
             identity: Identity::of(&metadata),
         }),
         may_have_unseen_end: true, // a daemon before us may have left something
+        reports_changes: false,
+        has_warned: false,
         is_retired: false,
         plug: None,
     };
@@ -194,9 +207,16 @@ impl FifoSource {
     /// has no end; if it has one, it is read on.
     pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(reader, record_bytes_max, Capacity::of_pipe(PIPE_USUAL_SIZE)),
+            stream: StreamSource::new(
+                reader,
+                Call::ReadFifo,
+                record_bytes_max,
+                Capacity::of_pipe(PIPE_USUAL_SIZE),
+            ),
             place: None,
             may_have_unseen_end: true,
+            reports_changes: false,
+            has_warned: false,
             is_retired: false,
             plug: None,
         }
@@ -206,7 +226,7 @@ impl FifoSource {
         if cx.stopping {
             return self.last_turn(cx);
         }
-        let to_the_end = cx.to_the_end || self.may_have_unseen_end;
+        let to_the_end = cx.to_the_end || self.may_have_unseen_end || self.reports_changes;
         match self.stream.turn(cx, to_the_end) {
             // Read to the end, and it is not there: a writer has it open, whose end will be reported.
             Turn::Drained if to_the_end => {
@@ -215,9 +235,8 @@ impl FifoSource {
             }
             Turn::Closed if !self.is_retired => {
                 self.may_have_unseen_end = true;
-                self.reopen(cx);
                 // Not read again in this turn: without a writer, a read returns 0 at once.
-                Turn::Drained
+                self.reopen(cx)
             }
             turn => turn,
         }
@@ -245,21 +264,39 @@ impl FifoSource {
 
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
     ///
-    /// If it cannot, the old one serves as well: the next writer's data is an edge like any other. It
-    /// only reports a hang-up that is over.
-    fn reopen(&mut self, cx: &TurnContext<'_>) {
-        let Some(place) = &self.place else {
-            return;
-        };
-        match place.reopen(cx) {
-            Ok(reader) => self.stream.replace_reader(reader),
+    /// If it cannot, the old one serves as well: the next writer's data is a change like any other. Only its
+    /// hang-up, which is over, must not be reported again and again. The next end is another try.
+    fn reopen(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        match self.place.as_ref().map(|place| (place, place.reopen(cx))) {
+            Some((_, Ok(reader))) => {
+                self.stream.replace_reader(reader);
+                (self.reports_changes, self.has_warned) = (false, false);
+                return Turn::Drained;
+            }
             // It has just gone, and whoever watches it makes it anew and says so.
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => {
-                let path = place.target.path.display();
-                warn!("fifo={path}: cannot open it anew: {e}");
+            Some((_, Err(e))) if e.kind() == ErrorKind::NotFound => {}
+            Some((place, Err(e))) => {
+                cx.errors += 1;
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    let path = place.target.path.display();
+                    let verb = Call::ReopenFifo.verb();
+                    warn!("fifo={path}: cannot {verb}: {e}; the end that is open serves on");
+                }
+            }
+            None => {}
+        }
+        if !self.reports_changes {
+            match source::watch_changes(cx.registry, self.as_fd(), cx.token) {
+                Ok(()) => self.reports_changes = true,
+                Err(e) => return Turn::Failing(Failure::new(Call::Register, &e)),
             }
         }
+        Turn::Drained
+    }
+
+    /// Notes that epoll has forgotten it.
+    pub(super) fn forget_registration(&mut self) {
+        self.reports_changes = false;
     }
 
     /// Reads on until the last writer leaves, and then no more: the path names another FIFO.

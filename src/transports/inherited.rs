@@ -2,12 +2,11 @@
 
 use super::datagram::DatagramSource;
 use super::fifo::FifoSource;
-use super::listener::{Listener, ListeningSocket};
+use super::listener::Listener;
 use super::reason::Reason;
 use super::{Bound, Endpoint, Transport, UnixAddress};
 use crate::error::Error;
 use crate::sys;
-use mio::net::{TcpListener, UnixListener};
 use socket2::{SockAddr, SockRef, Socket, Type};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -56,14 +55,15 @@ fn socket(fd: OwnedFd) -> Result<Bound, Reason> {
     let is_unix = address.is_unix();
     match (is_unix, kind, is_listening) {
         (true, Type::STREAM, true) => {
-            let socket = ListeningSocket::Unix(UnixListener::from_std(fd.into()));
             let endpoint = Endpoint::Unixsock(unix_address(&address)?);
-            Ok(bound(Listener::new(socket), endpoint))
+            Ok(bound(Listener::new(fd, Transport::Unixsock), endpoint))
         }
         (false, Type::STREAM, true) => {
-            let socket = ListeningSocket::Tcp(TcpListener::from_std(fd.into()));
             let endpoint = address.as_socket().map(Endpoint::Tcp);
-            Ok(bound(Listener::new(socket), endpoint.ok_or_else(no_name)?))
+            let has_keepalive = socket.keepalive()?;
+            let mut listener = Listener::new(fd, Transport::Tcp);
+            listener.set_keepalive(!has_keepalive);
+            Ok(bound(listener, endpoint.ok_or_else(no_name)?))
         }
         (true, Type::DGRAM, _) => {
             let endpoint = Endpoint::Unixgram(unix_address(&address)?);

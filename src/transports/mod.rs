@@ -24,7 +24,7 @@ mod unixsock;
 pub use bound_path::BoundPath;
 pub use endpoint::{Endpoint, Transport};
 pub use inherited::adopt;
-pub use source::{Obstacle, Source, Turn, TurnContext};
+pub use source::{Source, Turn, TurnContext};
 pub use unix_path::UnixAddress;
 
 use crate::error::Error;

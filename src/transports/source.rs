@@ -5,7 +5,9 @@ use super::fifo::FifoSource;
 use super::fullness::Capacity;
 use super::listener::Listener;
 use super::stream::Connection;
+use crate::failure::{Answer, Call, Failure, Tries};
 use crate::record::Recorder;
+use crate::sys;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::io;
@@ -18,23 +20,16 @@ pub(super) const TURN_BYTES_MAX: usize = 256 << 10;
 /// How one source's turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The kernel holds nothing more for now; it will report when it does.
+    /// The kernel seems to hold nothing more for now. If it does, it reports that at the next wait.
     Drained,
-    /// The budget ran out first. The kernel stays silent, so we must come back.
+    /// The budget ran out first, and there may be more.
     Unfinished,
     /// Nothing more will come; forget the source.
     Closed,
-    /// Connections wait that cannot be accepted for now.
-    Parked(Obstacle),
-}
-
-/// What keeps a listener from accepting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Our limit of connections or of descriptors: it ends with a close of ours.
-    Ours,
-    /// The machine's want of descriptors or memory: it may end at any time, unseen.
-    TheSystems,
+    /// Connections wait that our own limit keeps from being accepted; it ends with a close of ours.
+    Parked,
+    /// A call fails in a way that may last.
+    Failing(Failure),
 }
 
 /// What a source may use in its turn.
@@ -60,6 +55,10 @@ pub struct TurnContext<'a> {
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
     pub stopping: bool,
+    /// Set when the turn has got anything from the kernel.
+    pub found: bool,
+    /// How many calls have failed for another reason than that there was nothing, or an interruption.
+    pub errors: u64,
 }
 
 impl TurnContext<'_> {
@@ -69,6 +68,15 @@ impl TurnContext<'_> {
         let records = self.recorder.lines.records() - records_before;
         let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
         *self.fullness = self.fullness.max(share);
+    }
+
+    /// What a failed call is followed by, after the failures before it; counts it.
+    pub(super) fn answer(&mut self, tries: &mut Tries, call: Call, error: &io::Error) -> Answer {
+        let answer = tries.answer(call, error);
+        if !matches!(answer, Answer::Again | Answer::NotReady | Answer::Ended) {
+            self.errors += 1;
+        }
+        answer
     }
 
     /// How many bytes of records wait to be written.
@@ -91,12 +99,31 @@ pub enum Source {
 }
 
 impl Source {
-    /// Registers it for reading.
+    /// Has the event loop watch it.
     ///
     /// # Errors
     /// What `man 2 epoll_ctl` lists.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         register(registry, self.as_fd(), token)
+    }
+
+    /// Has the event loop watch it no more, as if it were closed.
+    pub fn deregister(&mut self, registry: &Registry) {
+        // It fails only if it is not watched.
+        let _ = registry.deregister(&mut SourceFd(&self.as_fd().as_raw_fd()));
+        if let Self::Fifo(fifo) = self {
+            fifo.forget_registration();
+        }
+    }
+
+    /// The call by which it gets what comes.
+    pub fn call(&self) -> Call {
+        match self {
+            Self::Listener(_) => Call::Accept,
+            Self::Connection(_) => Call::Read,
+            Self::Datagrams(_) => Call::Receive,
+            Self::Fifo(_) => Call::ReadFifo,
+        }
     }
 
     /// Reads what there is, within the budget.
@@ -118,7 +145,7 @@ impl Source {
     }
 
     /// Lets no more in, where the mechanism knows how to; what is queued can still be read.
-    pub fn stop(&self) {
+    pub fn stop(&mut self) {
         match self {
             Self::Listener(listener) => listener.stop(),
             Self::Connection(connection) => connection.stop(),
@@ -164,6 +191,11 @@ impl Source {
         }
     }
 
+    /// Tells whether it brings connections, for which descriptors may be lacking.
+    pub fn is_listener(&self) -> bool {
+        matches!(self, Self::Listener(_))
+    }
+
     /// Tells whether it is one of those that the connection limit counts.
     pub fn is_connection(&self) -> bool {
         matches!(self, Self::Connection(_))
@@ -202,5 +234,15 @@ impl From<FifoSource> for Source {
 /// Registers a descriptor for reading. It leaves the event loop when it is closed, since we never
 /// duplicate one (`man 7 epoll`).
 pub(super) fn register(registry: &Registry, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
+    sys::watch_level(registry, fd, token)
+}
+
+/// Has a registered descriptor be reported only when something changes: for one whose other end has hung up, which
+/// would be reported for ever.
+pub(super) fn watch_changes(
+    registry: &Registry,
+    fd: BorrowedFd<'_>,
+    token: Token,
+) -> io::Result<()> {
+    registry.reregister(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
 }
