@@ -183,7 +183,7 @@ impl Config {
             {
                 return Err(Error::usage(
                     format!("--ipc {endpoint}"),
-                    format!("it has the address of {other}"),
+                    format!("it collides with {other}"),
                 )
                 .advise("give each its own"));
             }
@@ -202,6 +202,7 @@ impl Config {
                 buffer: options.buffer,
                 record_bytes_max: in_memory(options.max_record),
                 lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                is_rehearsal: options.check,
             },
             connections_max: options.max_connections.map(in_memory),
             stamping: options.stamp,
@@ -351,6 +352,7 @@ mod tests {
                     buffer: BufferSize::Max,
                     record_bytes_max: 65_536,
                     lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                    is_rehearsal: false,
                 },
                 connections_max: None,
                 stamping: false,
@@ -407,13 +409,10 @@ mod tests {
         for (words, want) in [
             ("--ipc pipe", "none of unixsock"),
             ("--ipc all=/x", "all takes no address"),
-            (
-                "--ipc tcp --ipc tcp",
-                "it has the address of tcp=127.0.0.1:9000",
-            ),
+            ("--ipc tcp --ipc tcp", "it collides with tcp=127.0.0.1:9000"),
             (
                 "--ipc unixsock=/x --ipc fifo=/x",
-                "it has the address of unixsock=/x",
+                "it collides with unixsock=/x",
             ),
             ("--max-record 1023", "from 1024 to 16777216"),
             ("--max-record 16777217", "from 1024 to 16777216"),

@@ -216,7 +216,7 @@ impl std::fmt::Display for Failure {
 pub struct Tries(u8);
 
 impl Tries {
-    const MAX: u8 = 8;
+    const MAX: u8 = 4;
 
     /// What a failure is followed by, after those before it.
     pub fn answer(&mut self, call: Call, error: &io::Error) -> Answer {

@@ -117,8 +117,12 @@ fn check(config: &Config, inherited: Vec<OwnedFd>) -> Exit {
             Err(e) => ("inherited".to_owned(), Err(e)),
         }
     });
-    let bound = (config.endpoints.iter())
-        .map(|endpoint| (endpoint.to_string(), transports::check(endpoint)));
+    let bound = (config.endpoints.iter()).map(|endpoint| {
+        (
+            endpoint.to_string(),
+            transports::bind(endpoint, &config.bind).map(drop),
+        )
+    });
     let checks = adopted
         .chain(bound)
         .chain([(format!("output={}", config.output), config.output.check())]);

@@ -3,7 +3,7 @@
 use super::cvt;
 use super::links::{Target, follow_own_links};
 use std::ffi::CString;
-use std::fs::{File, OpenOptions, Permissions, set_permissions};
+use std::fs::{File, OpenOptions, Permissions, rename, set_permissions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -36,6 +36,35 @@ pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
     // SAFETY: `path` is a NUL-terminated string that outlives the call.
     with_umask(0, || cvt(unsafe { libc::mkfifo(path.as_ptr(), mode) }))?;
     Ok(())
+}
+
+/// Renames a file, unless there is one of the new name (`man 2 rename`, RENAME_NOREPLACE).
+///
+/// # Errors
+/// `AlreadyExists` then, and what `man 2 rename` lists.
+pub fn rename_without_replacing(from_path: &Path, to_path: &Path) -> io::Result<()> {
+    let [from, to] = [from_path, to_path].map(|path| CString::new(path.as_os_str().as_bytes()));
+    let (from, to) = (from?, to?);
+    // SAFETY: both are NUL-terminated strings that outlive the call. By number, since musl has no function for it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // Not every file system knows the flag.
+        Some(libc::EINVAL | libc::ENOSYS) if !to_path.exists() => rename(from_path, to_path),
+        _ => Err(error),
+    }
 }
 
 /// Opens a FIFO's read end without waiting for a writer.

@@ -26,7 +26,7 @@ pub use epoll::watch_level;
 pub use files::{
     NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
     open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
-    reopen_stdout, set_mode, set_pipe_size, with_umask,
+    rename_without_replacing, reopen_stdout, set_mode, set_pipe_size, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;

@@ -57,6 +57,10 @@ const PLUG_TRIES: usize = 16;
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
+    if options.is_rehearsal {
+        check(path)?;
+        return Err(Reason::new("rehearsal"));
+    }
     let target = sys::follow_own_links(path)?;
     // Until we read it, another daemon that starts would find it free.
     let _lock = bound_path::lock_folder_of(&target.path, options.lock_tries);

@@ -294,7 +294,7 @@ mod tests {
         }
         let (end, _, left) = turn(vec![Err(errno::EINTR); 100], true);
         assert!(matches!(end, Turn::Failing(_)));
-        assert!(left > 80, "{left}");
+        assert!(left > 90, "{left}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::fullness::Capacity;
 use super::listener::Listener;
 use super::reason::Reason;
-use super::{BACKLOG, Transport};
+use super::{BACKLOG, BindOptions, Transport, endpoint};
 use crate::sys;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
@@ -11,10 +11,15 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-pub(super) fn listen(address: SocketAddr) -> Result<(Listener, SocketAddr), Reason> {
+pub(super) fn listen(
+    address: SocketAddr,
+    options: &BindOptions,
+) -> Result<(Listener, SocketAddr), Reason> {
     let socket = socket(address)?;
     keep_alive(&socket)?;
-    socket.listen(BACKLOG)?;
+    if !options.is_rehearsal {
+        socket.listen(BACKLOG)?;
+    }
     let Some(address) = socket.local_addr()?.as_socket() else {
         return Err(Reason::new("the kernel gave it no address"));
     };
@@ -33,13 +38,12 @@ pub(super) fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
 }
 
 /// A socket bound to this address, which refuses connections until it listens.
-pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let kind = Type::STREAM.nonblocking();
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = endpoint::socket(address, Type::STREAM)?;
     // Connections of an earlier daemon may linger in TIME_WAIT; on Linux this does not let two
     // processes listen on one port (`man 7 socket`).
     socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
+    socket.bind(&endpoint::canonical(address).into())?;
     Ok(socket)
 }
 
