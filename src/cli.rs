@@ -1,5 +1,6 @@
 //! What the command lines of both binaries have in common.
 
+use crate::diagnostics;
 use crate::error::{Error, Exit};
 use argh::FromArgs;
 use std::ffi::OsString;
@@ -78,12 +79,15 @@ fn wrong_usage(program: &str, explanation: &str) -> Error {
     error.advise(format!("see {program} --help"))
 }
 
-/// Runs the body of a program and turns an error into its line and exit status.
+/// Turns how the body of a program ended into the last line on standard error, if there is to be one, and
+/// the exit status.
 pub fn report(program: &str, result: Result<Exit, Error>) -> Exit {
-    result.unwrap_or_else(|error| {
-        crate::diagnostics::tell(format_args!("{program}: {error}"));
+    let exit = result.unwrap_or_else(|error| {
+        diagnostics::tell(format_args!("{program}: {error}"));
         error.exit()
-    })
+    });
+    diagnostics::finish();
+    exit
 }
 
 /// Reads a whole number within bounds, for argh.

@@ -11,7 +11,7 @@
 //!
 //! [`reactor`] drives it all, on one thread. Steps 2 to 4 are pure. [`sys`] is the only module with
 //! libc and `unsafe`. The rest: [`cli`] and [`config`] read command lines, [`counters`] makes the
-//! summary, [`diagnostics`] and [`error`] are what a person reads, [`producer`] is the other side.
+//! summary, [`diagnostics`], [`voice`] and [`error`] are what a person reads, [`producer`] is the other side.
 
 pub mod batch;
 pub mod cli;
@@ -29,3 +29,4 @@ pub mod sink;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod transports;
+pub mod voice;

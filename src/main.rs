@@ -10,14 +10,13 @@ use log_aggregator::reactor::{Reactor, Settings};
 use log_aggregator::sink::{Output, Sink};
 use log_aggregator::sys::{self, PathWatch, Signals};
 use log_aggregator::transports::{self, Bound};
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 const PROGRAM: &str = "aggregator";
 
 fn main() -> ExitCode {
-    diagnostics::init(PROGRAM);
     cli::report(PROGRAM, run()).into()
 }
 
@@ -32,6 +31,8 @@ fn run() -> Result<Exit, Error> {
             return Ok(Exit::Success);
         }
     };
+    // Not before the inherited ones are taken, since it opens descriptors of its own.
+    diagnostics::init(PROGRAM);
     if config.check {
         return Ok(check(&config, inherited));
     }
@@ -41,8 +42,9 @@ fn run() -> Result<Exit, Error> {
 /// Binds everything and collects records until told to stop.
 fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
     // First, so that a signal during the start waits for the loop instead of killing us half-way.
-    let signals = Signals::new().map_err(|e| Error::new("take over", "signals", e))?;
-    sys::ignore_sigxfsz();
+    let signals = Signals::new()
+        .and_then(|signals| diagnostics::heed(signals.as_fd()).map(|()| signals))
+        .map_err(|e| Error::new("take over", "signals", e))?;
     let settings = Settings {
         bind: config.bind,
         connections_max: config.raise_connections_max()?,
@@ -155,11 +157,12 @@ impl Told {
 
 /// Prints a line for whoever started us.
 fn tell_starter(told: Told, line: &str) {
-    let printed = match told {
-        Told::OnStdout => writeln!(io::stdout(), "{line}"),
-        Told::OnStderr => writeln!(io::stderr(), "{line}"),
-    };
-    if let Err(e) = printed {
-        warn!("cannot print a line for whoever started this process: {e}");
+    match told {
+        Told::OnStdout => {
+            if let Err(e) = diagnostics::print(line) {
+                warn!("cannot print a line for whoever started this process: {e}");
+            }
+        }
+        Told::OnStderr => diagnostics::print_on_stderr(line),
     }
 }

@@ -14,27 +14,28 @@ mod tail;
 pub use options::Options;
 
 use crate::cli::{self, Request};
+use crate::diagnostics;
 use crate::error::{Error, Exit};
 use crate::sys;
 use connector::Connector;
 use options::{Config, Input};
 use sender::Sender;
-use std::io::{self, Write};
+use std::ffi::OsString;
 
 const PROGRAM: &str = "producer";
 
-/// Runs the program; returns its exit status.
-pub fn main() -> u8 {
+/// Runs the program with these arguments, its name first; returns its exit status.
+pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     // std would have done so; a daemon that goes must be an error and not our death.
     sys::ignore_sigpipe();
-    cli::report(PROGRAM, run()).into()
+    cli::report(PROGRAM, run(args)).into()
 }
 
-fn run() -> Result<Exit, Error> {
-    let config = match cli::parse::<Options>(PROGRAM, std::env::args_os())? {
+fn run(args: impl Iterator<Item = OsString>) -> Result<Exit, Error> {
+    let config = match cli::parse::<Options>(PROGRAM, args)? {
         Request::Run(options) => Config::try_from(options)?,
         Request::Print(text) => {
-            print(&text);
+            let _ = diagnostics::print(&text); // whoever asked for it has gone
             return Ok(Exit::Success);
         }
     };
@@ -50,12 +51,7 @@ fn run() -> Result<Exit, Error> {
     };
     let result = result.and_then(|exit| sender.settle().map(|()| exit));
     if config.report {
-        print(&sender.report(sys::monotonic_ns() - start));
+        let _ = diagnostics::print(&sender.report(sys::monotonic_ns() - start));
     }
     result
-}
-
-fn print(line: &str) {
-    // Whoever asked for it has gone.
-    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -6,6 +6,7 @@
 mod linger;
 mod outcome;
 mod outlet;
+mod owed;
 mod paths;
 mod stop;
 mod table;
@@ -36,7 +37,7 @@ use trouble::{Trouble, Waiting};
 
 const SIGNALS: Token = Token(0);
 const WATCH: Token = Token(1);
-const FIRST_SOURCE: usize = 2;
+const FIRST_SOURCE: usize = 3; // 2 is `owed::OWED`
 
 /// Events taken from the kernel in one round.
 const EVENTS_MAX: usize = 1024;
@@ -102,6 +103,8 @@ pub struct Reactor {
     /// How full the fullest kernel buffer of this round was.
     fullness: f64,
     waiting: Waiting,
+    /// Standard error is watched, since it owes something.
+    is_owing: bool,
     stop: Stop,
     /// A source had to be left with something in it.
     is_undrained: bool,
@@ -171,6 +174,7 @@ impl Reactor {
             turns: Vec::new(),
             fullness: 0.0,
             waiting: Waiting::default(),
+            is_owing: false,
             stop: Stop::No,
             is_undrained: false,
         })
@@ -195,6 +199,7 @@ impl Reactor {
             let records = self.outlet.records();
             self.flush()?;
             self.see_to_linger(records);
+            self.see_to_what_is_owed();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A stop: what was sent before it is read and written, as far as the mechanisms know how to.
 
 use super::{Reactor, SIGNALS};
+use crate::diagnostics;
 use crate::error::Error;
 use crate::sys::Request;
 use log::{debug, warn};
@@ -44,25 +45,25 @@ impl Reactor {
         if self.outlet.is_open() && !self.waiting.is_blind() && !was_told {
             return Ok(());
         }
-        let mut stop_wanted = false;
+        let (mut is_wanted, mut is_insisted) = (false, false);
         // Where they cannot be read at all, nothing can be done about it but at the next wait.
         while let Ok(Some(request)) = self.signals.take() {
             match request {
                 Request::Reopen if self.outlet.can_reopen() => self.outlet.reopen(),
-                // The terminal or the reader has gone.
-                Request::Reopen => stop_wanted = true,
+                // The terminal or the reader has gone; it may be told twice, by the kernel and by a shell.
+                Request::Reopen | Request::StopInTime => is_wanted = true,
                 // Two that are pending together are one wish.
-                Request::Stop => stop_wanted = true,
+                Request::Stop => (is_wanted, is_insisted) = (true, true),
             }
         }
-        if stop_wanted {
-            match self.stop {
-                Stop::No => self.begin_stop()?,
-                Stop::Draining { .. } | Stop::Undrained | Stop::Now => {
-                    warn!("a second signal: stopping before everything is drained");
-                    self.stop = Stop::Now;
-                }
+        match self.stop {
+            Stop::No if is_wanted => self.begin_stop()?,
+            Stop::Draining { .. } | Stop::Undrained | Stop::Now if is_insisted => {
+                warn!("a second signal: stopping before everything is drained");
+                diagnostics::hurry();
+                self.stop = Stop::Now;
             }
+            Stop::No | Stop::Draining { .. } | Stop::Undrained | Stop::Now => {}
         }
         Ok(())
     }

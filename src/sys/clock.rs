@@ -50,6 +50,7 @@ fn read(clock: libc::clockid_t) -> u64 {
 /// # Panics
 /// Never: the only errors of the call are EINTR, which is retried, and wrong arguments.
 pub fn sleep_until(due_ns: u64) {
+    #[allow(deprecated)] // musl's bindings are about to widen it where it has 32 bits
     let due = libc::timespec {
         tv_sec: libc::time_t::try_from(due_ns / 1_000_000_000).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::try_from(due_ns % 1_000_000_000).unwrap_or(0),

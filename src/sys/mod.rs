@@ -17,6 +17,7 @@ pub mod probes;
 mod process;
 mod signals;
 mod sockets;
+mod unwaiting;
 mod wait;
 
 pub use accept::{accept, accept_plainly, is_lacking};
@@ -32,14 +33,14 @@ pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use process::{
-    ignore_sigpipe, ignore_sigxfsz, raise_descriptor_limit, raw_stdin, raw_stdout,
-    set_least_timer_slack,
+    Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
 };
 pub use signals::{Request, Signals};
 pub use sockets::{
     dropped_datagrams, force_receive_buffer, send_without_waiting, tcp_segments_received,
     unacknowledged_bytes,
 };
+pub use unwaiting::Unwaiting;
 pub use wait::wait_for_inputs_or_output;
 
 use std::io;

@@ -2,10 +2,12 @@
 //! `main` without the runtime's start-up.
 
 use super::cvt;
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// Raises the limit of open descriptors to its hard value and returns that.
 ///
@@ -28,13 +30,6 @@ pub fn raise_descriptor_limit() -> io::Result<usize> {
 pub fn ignore_sigpipe() {
     // SAFETY: SIG_IGN is a valid disposition of SIGPIPE, and no handler of ours is replaced.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-}
-
-/// Makes a write beyond the limit of a file's size (RLIMIT_FSIZE) fail with EFBIG instead of killing the
-/// process.
-pub fn ignore_sigxfsz() {
-    // SAFETY: SIG_IGN is a valid disposition of SIGXFSZ, and no handler of ours is replaced.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Lets the kernel wake this process as exactly as it can: by default it may delay a timer by 50 us
@@ -61,23 +56,63 @@ pub fn raw_stdin() -> io::Result<File> {
     Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Defines the C function `main` that calls `$run`, a `fn() -> u8`, and exits with what it returns.
+/// A program's arguments, its name first, as its `main` got them.
+#[derive(Debug)]
+pub struct Arguments {
+    /// Ends with a null pointer, and lives as long as the process (C17 5.1.2.2.1).
+    rest: *const *const c_char,
+}
+
+impl Arguments {
+    /// Takes what the C runtime hands to `main`.
+    ///
+    /// # Safety
+    /// `argv` is the second parameter of `main`.
+    pub unsafe fn new(argv: *const *const c_char) -> Self {
+        Self { rest: argv }
+    }
+}
+
+impl Iterator for Arguments {
+    type Item = OsString;
+
+    fn next(&mut self) -> Option<OsString> {
+        // SAFETY: `rest` points into argv, at most to the null pointer at its end, which is never passed.
+        let argument = unsafe { *self.rest };
+        if argument.is_null() {
+            return None;
+        }
+        // SAFETY: there is at least the null pointer behind this one.
+        self.rest = unsafe { self.rest.add(1) };
+        // SAFETY: each argument is a NUL-terminated string that lives as long as the process.
+        let argument = unsafe { CStr::from_ptr(argument) };
+        Some(OsStr::from_bytes(argument.to_bytes()).to_owned())
+    }
+}
+
+/// Defines the C function `main` that calls `$run`, a `fn(impl Iterator<Item = OsString>) -> u8`, with the
+/// arguments and exits with what it returns.
 ///
 /// Rust's own `main` makes 23 system calls before the first line of the program runs (`std::rt`: a
 /// signal stack, handlers for SIGSEGV and SIGBUS, a poll of descriptors 0 to 2, a look at
 /// /proc/self/maps). A producer of a handful of records would be mostly that. `#![no_main]` leaves
-/// it out; `std::env::args` still works, since glibc hands the arguments to `.init_array`.
+/// it out, and with it `std::env::args`, which works all the same only where the C library hands the
+/// arguments to `.init_array`: glibc does, musl does not.
 #[macro_export]
 macro_rules! quiet_main {
     ($run:path) => {
         /// The program's entry, called by the C runtime.
         // SAFETY of the attribute: the C runtime calls the one `main` of a program with this
-        // signature; leaving out the two parameters is allowed (C17 5.1.2.2.1), and `#![no_main]`
-        // sees to it that there is no other.
+        // signature (C17 5.1.2.2.1), and `#![no_main]` sees to it that there is no other.
         #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
-        extern "C" fn main() -> ::std::ffi::c_int {
-            ::std::ffi::c_int::from($run())
+        extern "C" fn main(
+            _argc: ::std::ffi::c_int,
+            argv: *const *const ::std::ffi::c_char,
+        ) -> ::std::ffi::c_int {
+            // SAFETY: it is what `main` got.
+            let arguments = unsafe { $crate::sys::Arguments::new(argv) };
+            ::std::ffi::c_int::from($run(arguments))
         }
     };
 }

@@ -27,6 +27,8 @@ mod records;
 mod restart;
 mod rotation;
 mod short_reads;
+mod signals;
 mod stop;
+mod telling;
 mod tidy;
 mod watch;

@@ -295,6 +295,12 @@ impl Daemon {
         (before, calls() - before)
     }
 
+    /// Ends it with a signal that leaves it no time for a summary.
+    pub fn kill(mut self, name: &str) -> ExitStatus {
+        self.signal(name);
+        self.child.wait().unwrap()
+    }
+
     /// Stops it with SIGTERM and expects that all went well.
     #[track_caller]
     pub fn stop(self) -> Stopped {
