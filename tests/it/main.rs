@@ -3,6 +3,7 @@
 //! Each test has a folder and addresses of its own and waits for facts, never for time to pass. A
 //! test that needs what a machine may lack says `skipped` and why; under CI it fails instead.
 
+mod checkout;
 mod commands;
 mod delivery;
 mod fairness;
