@@ -4,6 +4,7 @@
 use log::{Level, LevelFilter};
 use std::fmt;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Starts logging to standard error: warnings and errors, or what RUST_LOG asks for.
 pub fn init(program: &'static str) {
@@ -23,8 +24,20 @@ pub fn init(program: &'static str) {
         .init();
 }
 
+/// Set for good when nothing more is to be said.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing more: standard error is where records go, and a line would stand among them.
+pub fn silence() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+    log::set_max_level(LevelFilter::Off);
+}
+
 /// Writes a line to standard error, as far as that takes it.
 pub fn tell(line: impl fmt::Display) {
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     // Nobody is left to be told that standard error is gone.
     let _ = writeln!(std::io::stderr(), "{}", Printable(line));
 }

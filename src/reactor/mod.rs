@@ -7,6 +7,7 @@ mod linger;
 mod outcome;
 mod outlet;
 mod paths;
+mod spell;
 mod stop;
 mod table;
 
@@ -155,7 +156,7 @@ impl Reactor {
             });
         }
         Ok(Self {
-            paths: Paths::watch(&intakes, watch, poll.registry()),
+            paths: Paths::watch(&intakes, &sink, watch, poll.registry()),
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             signals,
@@ -187,6 +188,7 @@ impl Reactor {
     }
 
     fn rounds(&mut self) -> Result<(), Error> {
+        self.follow_output();
         while !self.is_done() {
             self.wait()?;
             probes::round_start(self.events.iter().count());
@@ -303,7 +305,7 @@ impl Reactor {
             self.accept_retry = None;
             self.table.unpark();
         }
-        self.outlet.see_to_sync();
+        self.outlet.see_to_deadlines();
         self.see_to_the_stops_deadline();
     }
 
@@ -393,7 +395,20 @@ impl Reactor {
     fn flush(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
         self.outlet
-            .flush(|intake, tally| intakes[intake].counters.written += tally)
+            .flush(|intake, tally| intakes[intake].counters.written += tally)?;
+        self.follow_output();
+        Ok(())
+    }
+
+    /// Watches the output's file if it is another one than before: it may lose its name as well.
+    fn follow_output(&mut self) {
+        if let Some(file) = self.outlet.take_new_file() {
+            self.paths.watch_output(file);
+            // It may have gone before it was watched.
+            if self.outlet.has_lost_its_name() {
+                self.paths.look_again();
+            }
+        }
     }
 
     /// Writes what has been completed, even if the output has just refused it.
