@@ -7,7 +7,7 @@ use log_aggregator::counters;
 use log_aggregator::diagnostics;
 use log_aggregator::error::{Error, Exit};
 use log_aggregator::reactor::{Reactor, Settings};
-use log_aggregator::sink::{Output, Sink};
+use log_aggregator::sink::{Output, Sink, Standard};
 use log_aggregator::sys::{self, PathWatch, Signals};
 use log_aggregator::transports::{self, Bound};
 use std::io::{self, IsTerminal};
@@ -54,7 +54,31 @@ fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
         sync_policy: config.sync_policy,
         rotation: config.rotation,
     };
-    let sink = Sink::open(&config.output)?;
+    let sink = Sink::open(&config.output, config.bind.record_bytes_max)?;
+    let standard = sink.standard();
+    if standard.error {
+        diagnostics::silence();
+    }
+    let result = serve(config, inherited, signals, sink, settings);
+    // Said among records, it would be none; unsaid, it would be a riddle.
+    if let (Err(error), true) = (&result, standard.error) {
+        tell_starter(Told::beside(standard), &format!("{PROGRAM}: {error}"));
+    }
+    result
+}
+
+/// Binds everything, and collects records into this output.
+fn serve(
+    config: &Config,
+    inherited: Vec<OwnedFd>,
+    signals: Signals,
+    mut sink: Sink,
+    settings: Settings,
+) -> Result<Exit, Error> {
+    if config.rotation.is_some() {
+        sink.check_can_rotate()?;
+    }
+    let told = Told::beside(sink.standard());
     // Before the sockets, so that the kernel lets go of those first when it ends a process that was killed:
     // to let go of this takes it some 15 ms, and what is sent meanwhile would be lost.
     let watch = PathWatch::new();
@@ -62,11 +86,11 @@ fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
     // Last, so that a daemon that cannot start empties nobody's file.
     sink.begin(config.truncate)?;
     let reactor = Reactor::new(bound, sink, signals, watch, settings)?;
-    announce(&reactor, &config.output);
+    announce(&reactor, &config.output, told);
 
     let outcome = reactor.run();
     tell_starter(
-        Told::beside(&config.output),
+        Told::beside(outcome.standard),
         &counters::summary(&outcome.endpoints, outcome.output),
     );
     match outcome.error {
@@ -88,10 +112,10 @@ fn bind(config: &Config, inherited: Vec<OwnedFd>) -> Result<Vec<Bound>, Error> {
 }
 
 /// Says that everything is bound: one line of JSON for scripts and, on a terminal, one for a person.
-fn announce(reactor: &Reactor, output: &Output) {
+fn announce(reactor: &Reactor, output: &Output, told: Told) {
     let endpoints: Vec<String> = reactor.endpoints().map(ToString::to_string).collect();
     tell_starter(
-        Told::beside(output),
+        told,
         &format!(
             "{{\"ready\":true,\"pid\":{},\"endpoints\":{},\"output\":{}}}",
             std::process::id(),
@@ -143,14 +167,17 @@ fn check(config: &Config, inherited: Vec<OwnedFd>) -> Exit {
 enum Told {
     OnStdout,
     OnStderr,
+    /// Both are the output: a line would stand among records, or on top of them.
+    Nowhere,
 }
 
 impl Told {
-    /// On standard output, unless that is where records go.
-    fn beside(output: &Output) -> Self {
-        match output {
-            Output::Stdout => Self::OnStderr,
-            Output::Path(_) => Self::OnStdout,
+    /// On standard output, unless that is where records go; else on standard error.
+    fn beside(records: Standard) -> Self {
+        match (records.output, records.error) {
+            (false, _) => Self::OnStdout,
+            (true, false) => Self::OnStderr,
+            (true, true) => Self::Nowhere,
         }
     }
 }
@@ -164,5 +191,6 @@ fn tell_starter(told: Told, line: &str) {
             }
         }
         Told::OnStderr => diagnostics::print_on_stderr(line),
+        Told::Nowhere => {}
     }
 }

@@ -224,7 +224,7 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// Shortens the beginning of a text so that it does not end within a character.
-fn without_cut_character(head: &[u8]) -> &[u8] {
+pub fn without_cut_character(head: &[u8]) -> &[u8] {
     match std::str::from_utf8(head) {
         Err(e) if e.error_len().is_none() => &head[..e.valid_up_to()],
         _ => head,

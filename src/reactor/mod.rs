@@ -8,6 +8,7 @@ mod outcome;
 mod outlet;
 mod owed;
 mod paths;
+mod spell;
 mod stop;
 mod table;
 mod trouble;
@@ -158,7 +159,7 @@ impl Reactor {
             });
         }
         Ok(Self {
-            paths: Paths::watch(&intakes, watch, poll.registry()),
+            paths: Paths::watch(&intakes, &sink, watch, poll.registry()),
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             signals,
@@ -192,6 +193,7 @@ impl Reactor {
     }
 
     fn rounds(&mut self) -> Result<(), Error> {
+        self.follow_output();
         while !self.is_done() {
             self.wait();
             probes::round_start(self.events.iter().count());
@@ -308,7 +310,7 @@ impl Reactor {
         if self.table.retry_due().is_some() {
             self.table.wake_due(Instant::now());
         }
-        self.outlet.see_to_sync();
+        self.outlet.see_to_deadlines();
         self.see_to_the_stops_deadline();
     }
 
@@ -406,7 +408,20 @@ impl Reactor {
     fn flush(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
         self.outlet
-            .flush(|intake, tally| intakes[intake].counters.written += tally)
+            .flush(|intake, tally| intakes[intake].counters.written += tally)?;
+        self.follow_output();
+        Ok(())
+    }
+
+    /// Watches the output's file if it is another one than before: it may lose its name as well.
+    fn follow_output(&mut self) {
+        if let Some(file) = self.outlet.take_new_file() {
+            self.paths.watch_output(file);
+            // It may have gone before it was watched.
+            if self.outlet.has_lost_its_name() {
+                self.paths.look_again();
+            }
+        }
     }
 
     /// Writes what has been completed, even if the output has just refused it.

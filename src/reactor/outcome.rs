@@ -4,6 +4,7 @@ use super::stop::Stop;
 use super::{OutputCounters, Reactor};
 use crate::counters::Counters;
 use crate::error::{Error, Exit};
+use crate::sink::Standard;
 use log::warn;
 
 /// How a run ended.
@@ -13,6 +14,8 @@ pub struct Outcome {
     pub endpoints: Vec<(String, Counters)>,
     /// How the output has got on.
     pub output: OutputCounters,
+    /// Which of standard output and standard error are the output, or have been.
+    pub standard: Standard,
     /// The exit status.
     pub exit: Exit,
     /// What went wrong, if something did.
@@ -58,6 +61,7 @@ impl Reactor {
         Outcome {
             endpoints,
             output: self.outlet.counters(),
+            standard: self.outlet.standard(),
             exit,
             error,
         }

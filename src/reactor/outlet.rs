@@ -1,11 +1,14 @@
 //! The output's side of the event loop: what waits to be written, and what is done while the output
 //! does not take it.
 
+mod anew;
+
+use super::spell::Spell;
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
-use crate::sink::{Flush, Rotation, Sink, SyncPolicy};
-use crate::sys::{Stamp, probes};
-use log::{error, info, warn};
+use crate::sink::{Flush, Rotation, Sink, Standard, SyncPolicy};
+use crate::sys::probes;
+use log::{error, warn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -24,6 +27,14 @@ pub(super) struct Outlet {
     state: State,
     /// The output is to be opened anew as soon as the batch is written, which is between two records.
     reopen_wanted: bool,
+    /// It could not be opened anew.
+    reopening: Spell,
+    /// A full file could not be moved.
+    rotating: Spell,
+    /// The sink is another one than when this was asked for last, and is to be watched.
+    is_new: bool,
+    /// Which of standard output and standard error are the output or have been: their offset in it is theirs.
+    standard: Standard,
     /// How long the pauses lasted that have ended.
     paused: Duration,
     rotation: Option<Rotation>,
@@ -66,9 +77,13 @@ impl Outlet {
     pub(super) fn new(sink: Sink, sync_policy: SyncPolicy, rotation: Option<Rotation>) -> Self {
         Self {
             batch: Batch::default(),
+            standard: sink.standard(),
             sink,
             state: State::Open,
             reopen_wanted: false,
+            reopening: Spell::default(),
+            rotating: Spell::default(),
+            is_new: true,
             paused: Duration::ZERO,
             rotation,
             sync_policy,
@@ -111,12 +126,12 @@ impl Outlet {
 
     /// When something is to be done here next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Refusing { retry, .. } => {
-                Some(self.sync_due.map_or(retry, |due| due.min(retry)))
-            }
-            State::Open | State::Full => self.sync_due,
-        }
+        let retry = match self.state {
+            State::Refusing { retry, .. } => Some(retry),
+            State::Open | State::Full => None,
+        };
+        let dues = [retry, self.sync_due, self.next_try()];
+        dues.into_iter().flatten().min()
     }
 
     /// Writes what there is, unless it is too early to try again; calls `count` for what was written.
@@ -132,13 +147,17 @@ impl Outlet {
         self.flush_now(count)
     }
 
-    /// Writes what there is.
+    /// Writes what there is. An output that has refused it is looked for anew first: its path may lead to
+    /// another file by now.
     ///
     /// # Errors
     /// When the output will never take it.
     pub(super) fn flush_now(&mut self, mut count: impl FnMut(usize, Tally)) -> Result<(), Error> {
         if self.batch.rest().is_empty() {
             return Ok(());
+        }
+        if self.is_refusing() && self.sink.is_elsewhere() {
+            self.go_on_elsewhere();
         }
         let before = self.batch.rest().len();
         let flushed = self.sink.flush(&mut self.batch);
@@ -167,62 +186,6 @@ impl Outlet {
             Flush::Refused(e) => self.pause(&e, is_progress),
         }
         Ok(())
-    }
-
-    /// Tells whether the output is a file, and not standard output.
-    pub(super) fn can_reopen(&self) -> bool {
-        self.sink.has_path()
-    }
-
-    /// Opens the output anew, where it has been moved away: at once if the old one has taken the batch
-    /// or refuses it, and otherwise as soon as it is written.
-    pub(super) fn reopen(&mut self) {
-        if self.batch.rest().is_empty() || self.is_refusing() {
-            self.reopen_now();
-        } else {
-            self.reopen_wanted = true;
-        }
-    }
-
-    /// The new one is opened before the old one is closed: if that fails, nothing has happened.
-    fn reopen_now(&mut self) {
-        self.reopen_wanted = false;
-        match self.sink.reopen() {
-            Ok(Some(sink)) => {
-                // Where the old one has refused bytes, the line that it has in part goes to the new one.
-                let half = self.batch.take_back_half_line();
-                if half > 0 {
-                    self.sink.cut_back(half);
-                }
-                if self.is_unsynced && self.sync_policy != SyncPolicy::Never {
-                    self.sync();
-                }
-                self.sink = sink;
-                self.resume();
-                info!("the output has been opened anew");
-            }
-            Ok(None) => info!("the output is where it was"),
-            Err(e) => error!("{e}; records go on to where the old one is"),
-        }
-    }
-
-    /// Moves a full file out of the way and goes on with a new one.
-    fn rotate_if_full(&mut self) {
-        let Some(rotation) = self.rotation else {
-            return;
-        };
-        let Some(path) = self.sink.full_file(rotation.bytes) else {
-            return;
-        };
-        let rotated = rotation.rotate(path, Stamp::now().wall_ns);
-        if let Err(e) = rotated {
-            error!(
-                "cannot rotate {}: {e}; records go on to the same file",
-                path.display()
-            );
-        }
-        self.sink.restart_length(); // of the old one, if it stays in use
-        self.reopen_now();
     }
 
     fn pause(&mut self, refusal: &Error, is_progress: bool) {
@@ -271,11 +234,12 @@ impl Outlet {
         }
     }
 
-    /// Syncs if it is time. Reads the clock only if there will be a time.
-    pub(super) fn see_to_sync(&mut self) {
+    /// Does what is due: a sync, and what has failed and is tried again. Reads the clock only if there is any.
+    pub(super) fn see_to_deadlines(&mut self) {
         if self.sync_due.is_some_and(|due| due <= Instant::now()) {
             self.sync();
         }
+        self.try_again();
     }
 
     fn sync(&mut self) {
@@ -303,7 +267,13 @@ impl Outlet {
             self.paused += since.elapsed();
         }
         self.batch.settle(count);
-        (self.batch.lines_left(), self.sync_failure.take())
+        let failure = self.sync_failure.take().or_else(|| self.sink.loss());
+        (self.batch.lines_left(), failure)
+    }
+
+    /// Which of standard output and standard error are the output, or have been.
+    pub(super) fn standard(&self) -> Standard {
+        self.standard
     }
 
     pub(super) fn counters(&self) -> OutputCounters {

@@ -1,21 +1,24 @@
-//! Keeps clients finding us: a path that was removed, moved or replaced is made anew.
+//! Keeps clients finding us, and our output: a path that was removed, moved or replaced is made anew.
 
 use super::{Intake, Reactor, Stop, WATCH};
 use crate::error::Error;
+use crate::sink::Sink;
 use crate::sys::PathWatch;
 use crate::transports::{self, BindOptions, Bound};
 use log::{error, warn};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How soon a path is looked at again that has just been made anew, or could not be, and how late.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Word of the paths of our sockets and FIFOs.
+/// Word of the paths of our sockets, our FIFOs, and our output.
 #[derive(Debug)]
 pub(super) struct Paths {
     /// `None` where there is nothing to watch, or the system refuses.
@@ -28,9 +31,11 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Watches the paths of these intakes, if there are any.
+    /// Watches the paths of these intakes, if there are any. That of the output is told of
+    /// [later](Self::watch_output).
     pub(super) fn watch(
         intakes: &[Intake],
+        sink: &Sink,
         watch: io::Result<PathWatch>,
         registry: &Registry,
     ) -> Self {
@@ -40,7 +45,7 @@ impl Paths {
             not_before: None,
             pause: PAUSE_MIN,
         };
-        if intakes.iter().any(|intake| intake.path.is_some()) {
+        if sink.file_at_path().is_some() || intakes.iter().any(|intake| intake.path.is_some()) {
             let opened = watch.and_then(|watch| {
                 let fd = watch.as_fd().as_raw_fd();
                 registry.register(&mut SourceFd(&fd), WATCH, Interest::READABLE)?;
@@ -49,7 +54,8 @@ impl Paths {
             match opened {
                 Ok(watch) => paths.watch = Some(watch),
                 Err(e) => warn!(
-                    "paths are not watched: {e}; one that is removed is not made anew before a restart"
+                    "paths are not watched: {e}; one that is removed is not made anew before a restart, \
+                     an output before SIGHUP"
                 ),
             }
         }
@@ -57,6 +63,28 @@ impl Paths {
             paths.add(intake);
         }
         paths
+    }
+
+    /// Watches this file, the output's, and the one before no more.
+    pub(super) fn watch_output(&mut self, output: Option<(&File, &Path)>) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        if let Err(e) = watch.follow(output)
+            && let Some((_, path)) = output
+        {
+            warn!(
+                "{} is not watched: {e}; if it is removed, records go on to the removed file until SIGHUP",
+                path.display()
+            );
+        }
+    }
+
+    /// Has them looked at as soon as may be.
+    pub(super) fn look_again(&mut self) {
+        let now = Instant::now();
+        let due = self.not_before.map_or(now, |then| then.max(now));
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     fn add(&mut self, intake: &Intake) {
@@ -98,9 +126,7 @@ impl Paths {
         if let Some(watch) = &mut self.watch {
             let failed = |e| Error::new("read", "what inotify tells of paths", e);
             watch.clear().map_err(failed)?;
-            let now = Instant::now();
-            let due = self.not_before.map_or(now, |then| then.max(now));
-            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+            self.look_again();
         }
         Ok(())
     }
@@ -142,6 +168,9 @@ impl Reactor {
             {
                 all_is_well &= self.bind_anew(index);
             }
+        }
+        if self.outlet.has_lost_its_name() {
+            self.outlet.replace_removed();
         }
         self.paths.settle(all_is_well);
         Ok(())

@@ -71,6 +71,9 @@ impl Reactor {
     /// Lets no more in where that is possible, and has every source read to its end.
     fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
+        if self.outlet.has_lost_its_name() {
+            self.outlet.replace_removed();
+        }
         self.paths.unwatch();
         let now = Instant::now();
         for entry in self.table.iter_mut() {

@@ -1,7 +1,9 @@
 //! Opening the output: a file that is ours alone, or standard output in a form that never blocks.
 
+use super::standard::Standard;
 use crate::error::Error;
 use crate::sys;
+use log::warn;
 use socket2::Socket;
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -38,6 +40,14 @@ impl fmt::Display for Output {
 }
 
 impl Output {
+    /// What it is called in a line for a person.
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Stdout => "standard output".to_owned(),
+            Self::Path(path) => path.display().to_string(),
+        }
+    }
+
     /// Tells whether records could be written here, without creating or changing anything.
     ///
     /// # Errors
@@ -49,7 +59,7 @@ impl Output {
         let result = sys::follow_own_links(path).and_then(|target| match target.path.metadata() {
             // To open a FIFO, even to close it again, would be an event for its reader.
             Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => sys::open_output(path, false).and_then(|file| check_lock(&file)),
+            Ok(_) => sys::open_output(&target, false).and_then(|file| check_lock(&file)),
             Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path),
             Err(e) => Err(e),
         });
@@ -66,13 +76,67 @@ pub(super) enum Channel {
     Socket(Socket),
 }
 
-impl Channel {
+/// An output that has been opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub channel: Channel,
+    /// It was given to us as a descriptor, by whatever name: there is no path at which it could be opened anew
+    /// or moved, and what is in it already is somebody else's.
+    pub is_given: bool,
+    /// Set where it could only be kept from blocking for all who share it.
+    pub shared: Option<sys::NonBlocking>,
+}
+
+impl Opened {
     /// Opens the output, and keeps it from blocking: where that concerns others as well, until the
-    /// guard is dropped.
-    pub(super) fn open(output: &Output) -> io::Result<(Self, Option<sys::NonBlocking>)> {
-        match output {
-            Output::Path(path) => Ok((Self::File(sys::open_output(path, true)?), None)),
-            Output::Stdout => stdout_channel(),
+    /// guard is dropped. A file that is not there is made, like `old` if there is one.
+    pub(super) fn new(output: &Output, old: Option<&File>) -> io::Result<Self> {
+        let Output::Path(path) = output else {
+            return given(File::from(sys::raw_stdout()?));
+        };
+        let target = sys::follow_own_links(path)?;
+        if !target.is_kernels_link() {
+            let file = match old {
+                None => sys::open_output(&target, true)?,
+                Some(old) => open_after(&target, old)?,
+            };
+            return Ok(Self::file(file, false));
+        }
+        // /dev/stdout, and all its other names, are `-`: opened anew, a socket could not be had.
+        match Standard::among(&sys::pin_followed(&target)?.metadata()?)? {
+            Some(standard) => given(standard),
+            None => sys::open_output(&target, false).map(|file| Self::file(file, true)),
+        }
+    }
+
+    fn file(file: File, is_given: bool) -> Self {
+        Self {
+            channel: Channel::File(file),
+            is_given,
+            shared: None,
+        }
+    }
+}
+
+/// Opens the file that stands at the path now or, where there is none, makes one like the old.
+fn open_after(target: &sys::Target, old: &File) -> io::Result<File> {
+    match sys::open_output(target, false) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        result => return result,
+    }
+    match sys::create_output_like(target, old) {
+        // Somebody was faster.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => sys::open_output(target, false),
+        Err(e) => Err(e),
+        Ok((file, is_like)) => {
+            if !is_like {
+                warn!(
+                    "{} could not be given owner, group and rights of the one before: \
+                     who reads it may no longer be able to; see to its owner and group",
+                    target.path.display()
+                );
+            }
+            Ok(file)
         }
     }
 }
@@ -104,39 +168,40 @@ fn lock_as(
 }
 
 pub(super) fn open_error(output: &Output, error: &io::Error) -> Error {
-    if sys::is_no_reader(error) {
+    let is_socket = |path: &PathBuf| path.metadata().is_ok_and(|m| m.file_type().is_socket());
+    if sys::is_no_reader(error) && !matches!(output, Output::Path(path) if is_socket(path)) {
         return Error::new("open", output, "no process reads this FIFO")
             .advise("start its reader first");
     }
-    let name = match output {
-        Output::Stdout => "standard output".to_owned(),
-        Output::Path(path) => path.display().to_string(),
-    };
-    Error::new("open", name, error).advise(match error.kind() {
+    Error::new("open", output.described(), error).advise(match error.kind() {
         ErrorKind::NotFound => "make its folder first",
         _ => "choose another file with --output",
     })
 }
 
-/// Standard output in a form that never blocks.
-fn stdout_channel() -> io::Result<(Channel, Option<sys::NonBlocking>)> {
-    let given = File::from(sys::raw_stdout()?);
+/// What was given to us as a descriptor, in a form that never blocks.
+fn given(given: File) -> io::Result<Opened> {
     let kind = given.metadata()?.file_type();
-    if kind.is_socket() {
-        return Ok((Channel::Socket(Socket::from(OwnedFd::from(given))), None));
-    }
-    if !kind.is_fifo() && !kind.is_char_device() {
-        return Ok((Channel::File(given), None));
-    }
-    match sys::reopen_stdout() {
-        Ok(own) => Ok((Channel::File(own), None)),
-        // Another user's, as after su or in a container; or there is no /proc.
-        Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
-            let shared = sys::NonBlocking::set(&given)?;
-            Ok((Channel::File(given), Some(shared)))
+    let (channel, shared) = if kind.is_socket() {
+        (Channel::Socket(Socket::from(OwnedFd::from(given))), None)
+    } else if !kind.is_fifo() && !kind.is_char_device() {
+        (Channel::File(given), None)
+    } else {
+        match sys::reopen_given(&given) {
+            Ok(own) => (Channel::File(own), None),
+            // Another user's, as after su or in a container; or there is no /proc.
+            Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
+                let shared = sys::NonBlocking::set(&given)?;
+                (Channel::File(given), Some(shared))
+            }
+            Err(e) => return Err(e),
         }
-        Err(e) => Err(e),
-    }
+    };
+    Ok(Opened {
+        channel,
+        is_given: true,
+        shared,
+    })
 }
 
 impl Write for Channel {

@@ -1,7 +1,7 @@
 //! Opening, making and sizing files, FIFOs and pipes.
 
 use super::cvt;
-use super::links::{Target, follow_own_links};
+use super::links::Target;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions, Permissions, rename, set_permissions};
 use std::io;
@@ -12,9 +12,6 @@ use std::path::Path;
 
 /// Longest write to a pipe that never interleaves with another writer's (`man 7 pipe`).
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
-
-/// Permissions of an output file that we create; a stricter umask narrows them.
-const OUTPUT_MODE: u32 = 0o640;
 
 /// Runs `make` under the umask `mask`, so that what it creates has its permissions from the first
 /// moment on. Only for a process of one thread: the umask belongs to the whole process.
@@ -133,49 +130,6 @@ pub fn pipe_size(fifo: BorrowedFd<'_>) -> io::Result<usize> {
     // SAFETY: F_GETPIPE_SZ takes no argument (`man 2 fcntl`).
     let size = cvt(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_GETPIPE_SZ) })?;
     Ok(usize::try_from(size).unwrap_or(0))
-}
-
-/// Opens the output file for appending, and creates it if it is absent and `create` says so.
-///
-/// O_NONBLOCK, so that a FIFO, a terminal or a device given as output never blocks us; for a
-/// regular file it has no effect (`man 2 open`).
-///
-/// # Errors
-/// What [`follow_own_links`] and `man 2 open` list.
-pub fn open_output(path: &Path, create: bool) -> io::Result<File> {
-    let target = follow_own_links(path)?;
-    OpenOptions::new()
-        .append(true)
-        .create(create)
-        .mode(OUTPUT_MODE)
-        .custom_flags(libc::O_NONBLOCK | target.flags)
-        .open(target.path)
-}
-
-/// Opens standard output anew, without blocking.
-///
-/// A new open file description: setting O_NONBLOCK on the one we were given would change it for
-/// every process that shares it, a shell on its terminal for example.
-///
-/// # Errors
-/// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user; for that case
-/// there is [`NonBlocking`].
-pub fn reopen_stdout() -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open("/proc/self/fd/1")
-}
-
-/// Opens a file that we have open a second time, for reading and writing where it is, and not at its end.
-///
-/// # Errors
-/// What `man 2 open` lists; `NotFound` without /proc.
-pub fn open_again(file: &File) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// The folder that a path's last component is in.

@@ -13,6 +13,7 @@ mod files;
 mod inherited;
 mod inotify;
 mod links;
+mod output;
 pub mod probes;
 mod process;
 mod signals;
@@ -25,15 +26,20 @@ pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use epoll::watch_level;
 pub use files::{
-    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
-    open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
-    rename_without_replacing, reopen_stdout, set_mode, set_pipe_size, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
+    open_fifo_writer, open_write_end_of, pin, pipe_size, rename_without_replacing, set_mode,
+    set_pipe_size, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
+pub use output::{
+    create_output_like, is_for_people, next_data, open_again, open_output, pin_followed,
+    reopen_given, reserve, write_position,
+};
 pub use process::{
-    Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
+    Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stderr, raw_stdin, raw_stdout,
+    set_least_timer_slack,
 };
 pub use signals::{Request, Signals};
 pub use sockets::{
@@ -55,11 +61,20 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// Tells whether a write to a regular file failed for a reason that may pass: a full disk or quota, a
-/// file that has reached its size limit, a device's error, a file system that has become read-only.
+/// file that has reached its size limit, a device's error, a file system that has become read-only or
+/// has gone and may come again.
 pub fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO | libc::EROFS)
+        Some(
+            libc::ENOSPC
+                | libc::EDQUOT
+                | libc::EFBIG
+                | libc::EIO
+                | libc::EROFS
+                | libc::ENOTCONN
+                | libc::ESTALE
+        )
     )
 }
 

@@ -231,15 +231,14 @@ fn an_output_whose_folder_is_removed_goes_on_until_it_is_opened_anew_elsewhere()
         file.read_to_string(&mut text).unwrap();
         text == "{}\n".repeat(10)
     });
-    daemon.signal("HUP");
     wait_for("the complaint", || !daemon.stderr().is_empty());
+    daemon.signal("HUP"); // which says nothing new
     send();
     wait_for("the old file", || {
         file.read_to_string(&mut text).unwrap();
         text == "{}\n".repeat(15)
     });
     fs::create_dir(&home).unwrap();
-    daemon.signal("HUP");
     wait_for("the new file", || output.exists());
     send();
     daemon.signal("TERM");
@@ -248,11 +247,12 @@ fn an_output_whose_folder_is_removed_goes_on_until_it_is_opened_anew_elsewhere()
     assert_eq!(stopped.count("records"), 20);
     assert_eq!(stopped.lines, ["{}"; 5]);
     let said: Vec<&str> = stopped.stderr.lines().collect();
-    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said.len(), 2, "{said:?}");
     assert!(
         said[0].contains("No such file") && said[0].contains("records go on"),
         "{said:?}"
     );
+    assert!(said[1].contains("opened anew at last"), "{said:?}");
 }
 
 /// On TCP and a FIFO nobody can be kept from sending more.
