@@ -38,6 +38,14 @@ impl<R: Read> StreamSource<R> {
         }
     }
 
+    /// The same for a stream that one sender has for itself.
+    fn of_connection(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
+        Self {
+            framer: LineFramer::of_connection(record_bytes_max),
+            ..Self::new(reader, record_bytes_max, capacity)
+        }
+    }
+
     /// Reads within the budget. At the end of the input or at an error of the connection the
     /// unfinished line becomes a record, and the turn ends with `Closed`.
     ///
@@ -63,6 +71,7 @@ impl<R: Read> StreamSource<R> {
                     let max = cx.record_bytes_max;
                     let chunk = &cx.scratch[..bytes];
                     cx.recorder.chunk(&mut self.framer, chunk, max);
+                    self.say_hint(cx);
                     // epoll(7), question 9: a stream that gives less than asked for is exhausted, but
                     // one that has been hung up has its end still to give. A sender can make a read
                     // end early (by passing a descriptor, by urgent data, by O_DIRECT on a pipe);
@@ -86,7 +95,14 @@ impl<R: Read> StreamSource<R> {
 
     fn close(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         self.finish(&mut cx.recorder);
+        self.say_hint(cx);
         Turn::Closed
+    }
+
+    fn say_hint(&mut self, cx: &mut TurnContext<'_>) {
+        if let Some(hint) = self.framer.take_hint() {
+            cx.say(hint);
+        }
     }
 
     /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived and was written
@@ -136,7 +152,7 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, transport: Transport, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(
+            stream: StreamSource::of_connection(
                 File::from(socket),
                 record_bytes_max,
                 Capacity::of_stream(transport),
@@ -189,6 +205,7 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::record::Clock;
+    use crate::transports::Hints;
     use mio::{Poll, Token};
     use std::collections::VecDeque;
     use std::io;
@@ -226,6 +243,8 @@ mod tests {
                 clock: Clock::SYSTEM,
                 lines: batch.lines_of(0),
             },
+            endpoint: &"tcp".parse().unwrap(),
+            hints: &mut Hints::default(),
             accepted: &mut Vec::new(),
             room: 0,
             record_bytes_max: 1024,
