@@ -113,10 +113,11 @@ struct Log;
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(teller) = &mut *teller()
-            && !teller.is_silent {
-                teller.errors.say(line, |_| false);
-                teller.note();
-            }
+            && !teller.is_silent
+        {
+            teller.errors.say(line, |_| false);
+            teller.note();
+        }
         Ok(line.len())
     }
 

@@ -23,7 +23,7 @@ use crate::failure::{Call, Failure};
 use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
-use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Source, TurnContext};
+use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source, TurnContext};
 use linger::{Linger, Next, Round};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -79,6 +79,8 @@ struct Intake {
     path: Option<BoundPath>,
     /// Its path leads elsewhere and could not be made anew so far.
     is_lost: bool,
+    /// What has been said of its senders.
+    hints: Hints,
 }
 
 /// The event loop with all that it owns.
@@ -156,6 +158,7 @@ impl Reactor {
                 token,
                 path,
                 is_lost: false,
+                hints: Hints::default(),
             });
         }
         Ok(Self {
@@ -322,17 +325,22 @@ impl Reactor {
             return; // closed earlier in this round
         };
         let intake = entry.intake;
+        let Intake {
+            endpoint, hints, ..
+        } = &mut self.intakes[intake];
         let mut cx = TurnContext {
             registry: self.poll.registry(),
             token,
             scratch: &mut self.scratch,
             recorder: Recorder {
-                source: self.intakes[intake].endpoint.transport().name(),
+                source: endpoint.transport().name(),
                 stamping: self.settings.stamping,
                 stamp: None,
                 clock: Clock::SYSTEM,
                 lines: self.outlet.lines_of(intake),
             },
+            endpoint,
+            hints,
             accepted: &mut self.accepted,
             room,
             record_bytes_max: self.settings.bind.record_bytes_max,

@@ -81,12 +81,7 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
     let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
     let bound = BoundPath::fifo(path, &reader)?;
     let fifo = FifoSource {
-        stream: StreamSource::new(
-            reader,
-            Call::ReadFifo,
-            options.record_bytes_max,
-            Capacity::of_pipe(size),
-        ),
+        stream: StreamSource::of_fifo(reader, options.record_bytes_max, Capacity::of_pipe(size)),
         place: Some(Place {
             target,
             identity: Identity::of(&metadata),
@@ -211,9 +206,8 @@ impl FifoSource {
     /// has no end; if it has one, it is read on.
     pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(
+            stream: StreamSource::of_fifo(
                 reader,
-                Call::ReadFifo,
                 record_bytes_max,
                 Capacity::of_pipe(PIPE_USUAL_SIZE),
             ),

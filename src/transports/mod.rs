@@ -9,6 +9,7 @@ mod datagram;
 mod endpoint;
 mod fifo;
 mod fullness;
+mod hints;
 mod inherited;
 mod listener;
 mod plug;
@@ -23,6 +24,7 @@ mod unixsock;
 
 pub use bound_path::BoundPath;
 pub use endpoint::{Endpoint, Transport};
+pub use hints::Hints;
 pub use inherited::adopt;
 pub use source::{Source, Turn, TurnContext};
 pub use unix_path::UnixAddress;

@@ -1,11 +1,14 @@
 //! What a token of the event loop stands for, and one turn of it.
 
 use super::datagram::DatagramSource;
+use super::endpoint::Endpoint;
 use super::fifo::FifoSource;
 use super::fullness::Capacity;
+use super::hints::Hints;
 use super::listener::Listener;
 use super::stream::Connection;
 use crate::failure::{Answer, Call, Failure, Tries};
+use crate::framing::Hint;
 use crate::record::Recorder;
 use crate::sys;
 use mio::unix::SourceFd;
@@ -43,6 +46,10 @@ pub struct TurnContext<'a> {
     pub scratch: &'a mut [u8],
     /// Where its records go.
     pub recorder: Recorder<'a>,
+    /// The endpoint that it belongs to.
+    pub endpoint: &'a Endpoint,
+    /// What has been said of that endpoint's senders.
+    pub hints: &'a mut Hints,
     /// Where it puts connections that it has accepted.
     pub accepted: &'a mut Vec<Source>,
     /// How many it may put there.
@@ -77,6 +84,12 @@ impl TurnContext<'_> {
             self.errors += 1;
         }
         answer
+    }
+
+    /// Says what a sender should set.
+    #[cold]
+    pub(super) fn say(&mut self, hint: Hint) {
+        self.hints.say(self.endpoint, hint, self.record_bytes_max);
     }
 
     /// How many bytes of records wait to be written.

@@ -32,13 +32,23 @@ pub(super) struct StreamSource<R> {
 }
 
 impl<R: Read> StreamSource<R> {
-    pub(super) fn new(reader: R, call: Call, record_bytes_max: usize, capacity: Capacity) -> Self {
+    /// A FIFO, whose writers share it.
+    pub(super) fn of_fifo(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
         Self {
             reader,
-            call,
+            call: Call::ReadFifo,
             capacity,
             taken: 0,
             framer: LineFramer::new(record_bytes_max),
+        }
+    }
+
+    /// A connection, which one sender has for itself.
+    fn of_connection(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
+        Self {
+            call: Call::Read,
+            framer: LineFramer::of_connection(record_bytes_max),
+            ..Self::of_fifo(reader, record_bytes_max, capacity)
         }
     }
 
@@ -73,6 +83,7 @@ impl<R: Read> StreamSource<R> {
                     let max = cx.record_bytes_max;
                     let chunk = &cx.scratch[..bytes];
                     cx.recorder.chunk(&mut self.framer, chunk, max);
+                    self.say_hint(cx);
                     // A stream that gives less than asked for is exhausted as a rule, but one that has been hung
                     // up has its end still to give.
                     if bytes < cx.scratch.len() && !to_the_end {
@@ -99,7 +110,14 @@ impl<R: Read> StreamSource<R> {
 
     fn close(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         self.finish(&mut cx.recorder);
+        self.say_hint(cx);
         Turn::Closed
+    }
+
+    fn say_hint(&mut self, cx: &mut TurnContext<'_>) {
+        if let Some(hint) = self.framer.take_hint() {
+            cx.say(hint);
+        }
     }
 
     /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived and was written
@@ -149,9 +167,8 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, transport: Transport, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(
+            stream: StreamSource::of_connection(
                 File::from(socket),
-                Call::Read,
                 record_bytes_max,
                 Capacity::of_stream(transport),
             ),
@@ -204,6 +221,7 @@ mod tests {
     use crate::batch::Batch;
     use crate::record::Clock;
     use crate::sys::errno;
+    use crate::transports::Hints;
     use mio::{Poll, Token};
     use std::collections::VecDeque;
     use std::io;
@@ -228,12 +246,8 @@ mod tests {
         let script = answers
             .into_iter()
             .map(|r| r.map(|s| s.as_bytes().to_vec()));
-        let mut stream = StreamSource::new(
-            Script(script.collect()),
-            Call::Read,
-            1024,
-            Capacity::of_pipe(1024),
-        );
+        let mut stream =
+            StreamSource::of_connection(Script(script.collect()), 1024, Capacity::of_pipe(1024));
         let mut batch = Batch::default();
         let poll = Poll::new().unwrap();
         let mut cx = TurnContext {
@@ -247,6 +261,8 @@ mod tests {
                 clock: Clock::SYSTEM,
                 lines: batch.lines_of(0),
             },
+            endpoint: &"tcp".parse().unwrap(),
+            hints: &mut Hints::default(),
             accepted: &mut Vec::new(),
             room: 0,
             record_bytes_max: 1024,
