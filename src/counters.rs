@@ -51,7 +51,10 @@ impl Counters {
 
 /// The summary: one line of JSON with the totals, how the output got on, and each endpoint's part.
 pub fn summary(endpoints: &[(String, Counters)], output: OutputCounters) -> String {
-    let mut totals = Counters::default();
+    let mut totals = Counters {
+        errors: output.errors,
+        ..Counters::default()
+    };
     let mut parts = String::new();
     for (name, counters) in endpoints {
         totals += *counters;
@@ -98,13 +101,14 @@ mod tests {
             OutputCounters {
                 paused: std::time::Duration::from_millis(1500),
                 sync_errors: 2,
+                errors: 7,
             },
         );
         assert!(!line.contains('\n'));
         assert_eq!(
             serde_json::from_str::<Value>(&line).unwrap(),
             json!({"summary": true, "records": 12, "bytes": 120, "wrapped": 6, "truncated": 3,
-                   "kernel_drops": 36, "connections": 14, "errors": 48, "paused_seconds": 1.5, "sync_errors": 2,
+                   "kernel_drops": 36, "connections": 14, "errors": 55, "paused_seconds": 1.5, "sync_errors": 2,
                    "endpoints": {"fifo=/tmp/\"x\"": part(8), "tcp=127.0.0.1:1": part(4)}})
         );
     }

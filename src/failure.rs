@@ -159,7 +159,8 @@ pub fn answer(call: Call, errno: i32) -> Answer {
             | e::EMSGSIZE
             | e::EACCES,
         ) => Answer::Consumed,
-        // fsync reports a failed write-back once, and the kernel has dropped the pages (`man 2 fsync`).
+        // fsync reports a failed write-back once, and the kernel has dropped the pages (`man 2 fsync`): what that means
+        // is said, and a next one cures nothing.
         (C::Sync, _) => Answer::Consumed,
         // The reader or the terminal has gone (`pipe_write`, `tty_write`, `man 2 send`).
         (
@@ -216,7 +217,7 @@ impl std::fmt::Display for Failure {
 pub struct Tries(u8);
 
 impl Tries {
-    const MAX: u8 = 4;
+    const MAX: u8 = 3;
 
     /// What a failure is followed by, after those before it.
     pub fn answer(&mut self, call: Call, error: &io::Error) -> Answer {
@@ -247,24 +248,29 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The first pause, and the longest; each is twice the one before.
+    /// The first pause. Each is three times the one before.
     pub const FIRST: Duration = Duration::from_millis(100);
     /// The longest pause.
     pub const MAX: Duration = Duration::from_secs(5);
 
     /// The first pause begins.
     pub fn begin(now: Instant) -> Self {
+        Self::begin_with(Self::FIRST, now)
+    }
+
+    /// The first pause begins, of this length.
+    pub fn begin_with(pause: Duration, now: Instant) -> Self {
         Self {
             since: now,
-            due: now + Self::FIRST,
-            pause: Self::FIRST,
+            due: now + pause,
+            pause,
         }
     }
 
     /// The next pause, after a try that failed.
     #[must_use]
     pub fn next(self, now: Instant) -> Self {
-        let pause = (self.pause * 2).min(Self::MAX);
+        let pause = (self.pause * 3).min(Self::MAX);
         Self {
             due: now + pause,
             pause,
@@ -343,7 +349,7 @@ mod tests {
         }
         assert_eq!(
             pauses,
-            [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]
+            [100, 300, 900, 2700, 5000, 5000, 5000, 5000, 5000, 5000]
         );
         assert_eq!(backoff.since, begin);
         assert_eq!(backoff.restart(now).due, now + Backoff::FIRST);

@@ -5,13 +5,14 @@
 //! schedule that fails is named by its seed: `MODEL_SEED=N` runs that one alone.
 
 use log_aggregator::batch::Batch;
+use log_aggregator::failure::Call;
 use log_aggregator::framing::LineFramer;
 use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sink::{self, Written};
-use log_aggregator::sys::Stamp;
+use log_aggregator::sys::{Stamp, errno};
 use serde_json::Value;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 const MAX: usize = 40;
 
@@ -181,9 +182,9 @@ struct Output<'a> {
 impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = match self.random.below(8) {
-            0 => return Err(ErrorKind::Interrupted.into()),
-            1 => return Err(ErrorKind::WouldBlock.into()),
-            2 => return Err(ErrorKind::StorageFull.into()),
+            0 => return Err(io::Error::from_raw_os_error(errno::EINTR)),
+            1 => return Err(io::Error::from_raw_os_error(errno::EAGAIN)),
+            2 => return Err(io::Error::from_raw_os_error(errno::ENOSPC)),
             3 | 4 => 1 + self.random.below(bytes.len()),
             _ => bytes.len(),
         };
@@ -274,7 +275,7 @@ fn check(seed: u64) {
             random,
             taken: std::mem::take(&mut taken),
         };
-        let written = sink::write_out(&mut output, &mut batch);
+        let written = sink::write_out(&mut output, Call::WriteStream, &mut batch);
         taken = output.taken;
         if matches!(written, Ok(Written::All)) {
             batch.settle(|number, tally| {

@@ -235,6 +235,7 @@ impl Reactor {
             return;
         }
         self.unasked = 0;
+        self.wait_out_a_flood(timeout);
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => self.waiting.succeed(),
             Err(e) => self.wait_blindly(&e, timeout),
@@ -284,7 +285,11 @@ impl Reactor {
             if event.token().0 >= FIRST_SOURCE {
                 // An error is read like an end: the read tells which it is.
                 let hung_up = event.is_read_closed() || event.is_error();
-                self.table.wake(event.token(), hung_up);
+                if self.table.is_paused(event.token()) {
+                    self.waiting.is_flooded = true;
+                } else {
+                    self.table.wake(event.token(), hung_up);
+                }
             }
         }
         self.see_to_signals()?;

@@ -6,6 +6,7 @@ mod anew;
 use super::spell::Spell;
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
+use crate::failure::Backoff;
 use crate::sink::{Flush, Rotation, Sink, Standard, SyncPolicy};
 use crate::sys::probes;
 use log::{error, warn};
@@ -15,9 +16,8 @@ use std::time::{Duration, Instant};
 /// A batch that holds this much is written before the round ends.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// How long an output that refuses bytes is left alone at first, and at most.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// So many times in a row an output may say that it has room, and take nothing.
+const FRUITLESS_MAX: u8 = 8;
 
 /// The batch, the sink, and how they get on.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub(super) struct Outlet {
     is_new: bool,
     /// Which of standard output and standard error are the output or have been: their offset in it is theirs.
     standard: Standard,
+    /// How often in a row it has taken nothing, though it had said that it has room.
+    fruitless: u8,
+    /// How often a call has failed that was tried again.
+    errors: u64,
     /// How long the pauses lasted that have ended.
     paused: Duration,
     rotation: Option<Rotation>,
@@ -47,6 +51,8 @@ pub(super) struct Outlet {
     /// dropped the pages (`man 2 fsync`).
     sync_failure: Option<Error>,
     sync_errors: u64,
+    /// The last sync has failed, which has been said.
+    is_sync_failing: bool,
 }
 
 /// Whether the output takes bytes.
@@ -57,11 +63,7 @@ enum State {
     /// Not before it says so: a full pipe, socket or terminal.
     Full,
     /// It has refused them, and does not say when it takes some again: a full disk.
-    Refusing {
-        since: Instant,
-        retry: Instant,
-        pause: Duration,
-    },
+    Refusing(Backoff),
 }
 
 /// What a run amounts to on the output's side.
@@ -71,6 +73,8 @@ pub struct OutputCounters {
     pub paused: Duration,
     /// How often a sync failed.
     pub sync_errors: u64,
+    /// How often another call failed that was tried again: a write, a reopen, a rotation.
+    pub errors: u64,
 }
 
 impl Outlet {
@@ -84,6 +88,8 @@ impl Outlet {
             reopening: Spell::default(),
             rotating: Spell::default(),
             is_new: true,
+            fruitless: 0,
+            errors: 0,
             paused: Duration::ZERO,
             rotation,
             sync_policy,
@@ -91,6 +97,7 @@ impl Outlet {
             is_unsynced: false,
             sync_failure: None,
             sync_errors: 0,
+            is_sync_failing: false,
         }
     }
 
@@ -111,7 +118,7 @@ impl Outlet {
     }
 
     pub(super) fn is_refusing(&self) -> bool {
-        matches!(self.state, State::Refusing { .. })
+        matches!(self.state, State::Refusing(_))
     }
 
     /// The descriptor that tells when the output takes bytes again, if it does.
@@ -127,7 +134,7 @@ impl Outlet {
     /// When something is to be done here next.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let retry = match self.state {
-            State::Refusing { retry, .. } => Some(retry),
+            State::Refusing(backoff) => Some(backoff.due),
             State::Open | State::Full => None,
         };
         let dues = [retry, self.sync_due, self.next_try()];
@@ -139,8 +146,8 @@ impl Outlet {
     /// # Errors
     /// When the output will never take it.
     pub(super) fn flush(&mut self, count: impl FnMut(usize, Tally)) -> Result<(), Error> {
-        if let State::Refusing { retry, .. } = self.state
-            && Instant::now() < retry
+        if let State::Refusing(backoff) = self.state
+            && Instant::now() < backoff.due
         {
             return Ok(());
         }
@@ -167,6 +174,7 @@ impl Outlet {
         }
         match flushed? {
             Flush::Done => {
+                self.fruitless = 0;
                 let mut flushed = Tally::default();
                 self.batch.settle(|endpoint, tally| {
                     flushed += tally;
@@ -180,8 +188,18 @@ impl Outlet {
                 }
             }
             Flush::NotReady => {
-                self.resume();
-                self.state = State::Full;
+                self.fruitless = if is_progress { 0 } else { self.fruitless + 1 };
+                if self.fruitless < FRUITLESS_MAX {
+                    self.resume();
+                    self.state = State::Full;
+                } else {
+                    let refusal = Error::new(
+                        "write",
+                        "the output",
+                        "it is full, and says that it has room",
+                    );
+                    self.pause(&refusal, false);
+                }
             }
             Flush::Refused(e) => self.pause(&e, is_progress),
         }
@@ -190,26 +208,22 @@ impl Outlet {
 
     fn pause(&mut self, refusal: &Error, is_progress: bool) {
         let now = Instant::now();
-        let (since, pause) = match self.state {
-            State::Refusing { since, .. } if is_progress => (since, RETRY_FIRST),
-            State::Refusing { since, pause, .. } => (since, (pause * 2).min(RETRY_MAX)),
+        self.errors += 1;
+        self.state = State::Refusing(match self.state {
+            State::Refusing(backoff) if is_progress => backoff.restart(now),
+            State::Refusing(backoff) => backoff.next(now),
             State::Open | State::Full => {
                 warn!(
                     "{refusal}; nothing is read until it takes more, which is tried again and again"
                 );
-                (now, RETRY_FIRST)
+                Backoff::begin(now)
             }
-        };
-        self.state = State::Refusing {
-            since,
-            retry: now + pause,
-            pause,
-        };
+        });
     }
 
     fn resume(&mut self) {
-        if let State::Refusing { since, .. } = self.state {
-            let lasted = since.elapsed();
+        if let State::Refusing(backoff) = self.state {
+            let lasted = backoff.since.elapsed();
             self.paused += lasted;
             warn!(
                 "the output takes records again, after {:.1} s",
@@ -245,11 +259,15 @@ impl Outlet {
     fn sync(&mut self) {
         self.sync_due = None;
         self.is_unsynced = false;
-        if let Err(e) = self.sink.sync() {
+        let Err(e) = self.sink.sync() else {
+            self.is_sync_failing = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.is_sync_failing, true) {
             error!("{e}; some of what was written may not survive a crash of the machine");
-            self.sync_errors += 1;
-            self.sync_failure.get_or_insert(e);
         }
+        self.sync_errors += 1;
+        self.sync_failure.get_or_insert(e);
     }
 
     /// Ends the output's part of a run: syncs if that is the policy, and counts what a refused batch
@@ -263,8 +281,8 @@ impl Outlet {
         if may_sync && self.is_unsynced && self.sync_policy != SyncPolicy::Never {
             self.sync();
         }
-        if let State::Refusing { since, .. } = self.state {
-            self.paused += since.elapsed();
+        if let State::Refusing(backoff) = self.state {
+            self.paused += backoff.since.elapsed();
         }
         self.batch.settle(count);
         let failure = self.sync_failure.take().or_else(|| self.sink.loss());
@@ -280,6 +298,7 @@ impl Outlet {
         OutputCounters {
             paused: self.paused,
             sync_errors: self.sync_errors,
+            errors: self.errors,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Intake, Reactor, Stop, WATCH};
 use crate::error::Error;
+use crate::failure::{Answer, Call, Failure, Tries};
 use crate::sink::Sink;
 use crate::sys::PathWatch;
 use crate::transports::{self, BindOptions, Bound};
@@ -15,14 +16,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How soon a path is looked at again that has just been made anew, or could not be, and how late.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How often paths are looked at of which nothing is told any more.
+const PAUSE_BLIND: Duration = Duration::from_secs(5);
 
 /// Word of the paths of our sockets, our FIFOs, and our output.
 #[derive(Debug)]
 pub(super) struct Paths {
     /// `None` where there is nothing to watch, or the system refuses.
     watch: Option<PathWatch>,
+    /// Inotify has failed.
+    is_blind: bool,
     /// When they are to be looked at: something was told, or could not be mended.
     due: Option<Instant>,
     /// Not before, so that whoever removes a path again and again does not keep us busy.
@@ -41,6 +47,7 @@ impl Paths {
     ) -> Self {
         let mut paths = Self {
             watch: None,
+            is_blind: false,
             due: None,
             not_before: None,
             pause: PAUSE_MIN,
@@ -108,6 +115,7 @@ impl Paths {
     /// Has them looked at no more.
     pub(super) fn unwatch(&mut self) {
         self.watch = None;
+        self.is_blind = false;
         self.due = None;
     }
 
@@ -122,13 +130,32 @@ impl Paths {
     }
 
     /// Notes that something was told.
-    fn hear(&mut self) -> Result<(), Error> {
-        if let Some(watch) = &mut self.watch {
-            let failed = |e| Error::new("read", "what inotify tells of paths", e);
-            watch.clear().map_err(failed)?;
-            self.look_again();
+    fn hear(&mut self) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        let mut tries = Tries::default();
+        loop {
+            match watch
+                .clear()
+                .map_err(|e| (tries.answer(Call::Watch, &e), e))
+            {
+                Ok(()) | Err((Answer::NotReady, _)) => break,
+                Err((Answer::Again, _)) => {}
+                Err((_, e)) => {
+                    let failure = Failure::new(Call::Watch, &e);
+                    warn!(
+                        "{failure}; paths are looked at every {} s instead",
+                        PAUSE_BLIND.as_secs()
+                    );
+                    // Its descriptor is closed, and with that epoll forgets it.
+                    self.watch = None;
+                    self.is_blind = true;
+                    break;
+                }
+            }
         }
-        Ok(())
+        self.look_again();
     }
 
     /// Settles when to look again, after all paths have been looked at.
@@ -142,7 +169,11 @@ impl Paths {
         self.not_before = Some(now + self.pause);
         // One that was made anew may have gone again before it was watched.
         let must_look_again = !all_is_well || self.due.is_some();
-        self.due = must_look_again.then_some(now + self.pause);
+        self.due = if must_look_again {
+            Some(now + self.pause)
+        } else {
+            self.is_blind.then(|| now + PAUSE_BLIND)
+        };
     }
 }
 
@@ -155,7 +186,7 @@ impl Reactor {
         let was_told = self.events.iter().any(|event| event.token() == WATCH);
         // While the output takes nothing, the event loop tells nothing.
         if was_told || !self.outlet.is_open() {
-            self.paths.hear()?;
+            self.paths.hear();
         }
         if self.paths.due.is_none_or(|due| due > Instant::now()) {
             return Ok(());

@@ -214,6 +214,11 @@ impl SourceTable {
         }
     }
 
+    /// Tells whether a source is kept from turns by its backoff.
+    pub(super) fn is_paused(&self, token: Token) -> bool {
+        !self.paused.is_empty() && self.paused.contains(&token)
+    }
+
     /// Ends the backoff of a source, and returns it.
     pub(super) fn unpause(&mut self, token: Token) -> Option<Backoff> {
         let backoff = self.entries.get_mut(&token)?.backoff.take()?;

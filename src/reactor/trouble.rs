@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// So many turns in a row that find nothing, though the kernel has called for them, are a failure like any other.
 const FRUITLESS_MAX: u8 = 8;
 
+/// How long epoll is left alone that reports what it should not.
+const FLOOD_PAUSE: Duration = Duration::from_millis(300);
+
 /// Trouble that comes again so soon is not logged again.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -69,6 +72,8 @@ pub(super) struct Waiting {
     backoff: Option<Backoff>,
     /// The last wait has not told who is ready.
     is_blind: bool,
+    /// Epoll reports sources that it could not be made to forget: it is asked only from time to time.
+    pub(super) is_flooded: bool,
 }
 
 impl Waiting {
@@ -78,7 +83,10 @@ impl Waiting {
 
     /// Notes that a wait has told.
     pub(super) fn succeed(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            is_flooded: self.is_flooded,
+            ..Self::default()
+        };
     }
 }
 
@@ -145,7 +153,8 @@ impl Reactor {
             token,
             match before {
                 None => Backoff::begin(now),
-                Some(backoff) if found => backoff.restart(now),
+                // The end of a FIFO is found again and again.
+                Some(backoff) if found && failure.call != Call::Register => backoff.restart(now),
                 Some(backoff) => backoff.next(now),
             },
         );
@@ -179,9 +188,20 @@ impl Reactor {
 
     fn unwatch(&mut self, token: Token) {
         if let Some(entry) = self.table.get_mut(token)
-            && std::mem::take(&mut entry.is_watched)
+            && entry.is_watched
         {
-            entry.source.deregister(self.poll.registry());
+            let is_forgotten = entry.source.deregister(self.poll.registry()).is_ok();
+            entry.is_watched = !is_forgotten;
+            self.waiting.is_flooded |= !is_forgotten;
+        }
+    }
+
+    /// Where epoll reports what it was to forget, keeps from asking it for a while: a signal ends that.
+    pub(super) fn wait_out_a_flood(&mut self, timeout: Option<Duration>) {
+        if std::mem::take(&mut self.waiting.is_flooded) {
+            let pause = timeout.map_or(FLOOD_PAUSE, |timeout| timeout.min(FLOOD_PAUSE));
+            // If it fails, so does the wait after it.
+            let _ = sys::wait_for_inputs_or_output(&[self.signals.as_fd()], None, Some(pause));
         }
     }
 

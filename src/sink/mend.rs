@@ -53,7 +53,7 @@ pub(super) fn end_of(
     let mut search = Backwards::new(file, length);
     let end = search.end_of_text()?;
     if end < length {
-        file.set_len(end)?;
+        sys::set_length(file, end)?;
     }
     let tail = Tail {
         file,
@@ -138,12 +138,12 @@ impl Tail<'_> {
             result => result,
         };
         if let Err(e) = room {
-            self.file.set_len(self.end)?;
+            sys::set_length(self.file, self.end)?;
             return Err(e);
         }
         self.file.write_all_at(line, self.start)?;
         if new_end < self.end {
-            self.file.set_len(new_end)?;
+            sys::set_length(self.file, new_end)?;
         }
         Ok(())
     }
@@ -167,7 +167,7 @@ pub(super) fn cut_half_line(file: &File, half: &[u8]) -> io::Result<bool> {
         Some(_) | None => false,
     };
     if is_half {
-        file.set_len(start)?;
+        sys::set_length(file, start)?;
     }
     Ok(is_half)
 }

@@ -18,6 +18,7 @@ pub use standard::Standard;
 
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::failure::{self, Answer, Call, Tries};
 use crate::sys;
 use ending::Ending;
 use log::warn;
@@ -148,7 +149,7 @@ impl Sink {
     pub fn begin(&mut self, truncate: bool) -> Result<(), Error> {
         if truncate && let Some(mut file) = self.regular_file() {
             // Rewound, since standard output may have been written to before us.
-            file.set_len(0)
+            sys::set_length(file, 0)
                 .and_then(|()| file.rewind())
                 .map_err(|e| Error::new("empty", self.output.described(), e))?;
             self.length = 0;
@@ -192,7 +193,10 @@ impl Sink {
     fn begin_line(&mut self) -> io::Result<()> {
         self.mend()?;
         if self.ending == Ending::Open {
-            self.channel.write_all(b"\n")?;
+            // A stream's is never open.
+            if self.channel.write(b"\n")? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
             self.length += 1;
             self.ending = Ending::Whole;
         }
@@ -210,7 +214,8 @@ impl Sink {
             return self.refusal(&e);
         }
         let before = batch.rest().len();
-        let written = write_out(&mut self.channel, batch);
+        let call = self.call();
+        let written = write_out(&mut self.channel, call, batch);
         self.length += (before - batch.rest().len()) as u64;
         match written {
             Ok(Written::All) => Ok(Flush::Done),
@@ -222,11 +227,19 @@ impl Sink {
     /// Decides whether a write that failed may succeed later.
     fn refusal(&self, e: &io::Error) -> Result<Flush, Error> {
         let error = Error::new("write", self.output.described(), e);
-        // A terminal that has hung up gives EIO as well, and for good.
-        if (self.is_regular && sys::is_refusal(e)) || e.kind() == ErrorKind::StorageFull {
-            Ok(Flush::Refused(error))
+        match failure::answer(self.call(), failure::errno(e)) {
+            Answer::GiveUp => {
+                Err(error.advise("see to it that the output can take more, and start again"))
+            }
+            _ => Ok(Flush::Refused(error)),
+        }
+    }
+
+    fn call(&self) -> Call {
+        if self.is_regular {
+            Call::WriteFile
         } else {
-            Err(error.advise("see to it that the output can take more, and start again"))
+            Call::WriteStream
         }
     }
 
@@ -240,11 +253,17 @@ impl Sink {
     /// # Errors
     /// What `man 2 fsync` lists: some of what was written may be lost.
     pub fn sync(&self) -> Result<(), Error> {
-        match self.regular_file() {
-            Some(file) => file
-                .sync_all()
-                .map_err(|e| Error::new("sync", self.output.described(), e)),
-            None => Ok(()),
+        let Some(file) = self.regular_file() else {
+            return Ok(());
+        };
+        let mut tries = Tries::default();
+        loop {
+            match sys::sync(file) {
+                Err(e) if tries.answer(Call::Sync, &e) == Answer::Again => {}
+                result => {
+                    return result.map_err(|e| Error::new("sync", self.output.described(), e));
+                }
+            }
         }
     }
 }
@@ -268,14 +287,20 @@ pub enum Written {
 ///
 /// # Errors
 /// What the channel gives; the batch knows what it has taken before.
-pub fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Written> {
+pub fn write_out(channel: &mut impl Write, call: Call, batch: &mut Batch) -> io::Result<Written> {
+    let mut tries = Tries::default();
     while !batch.rest().is_empty() {
         match channel.write(batch.rest()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(bytes) => batch.take(bytes),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Written::AsMuchAsFits),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Ok(bytes) => {
+                tries.succeed();
+                batch.take(bytes);
+            }
+            Err(e) => match tries.answer(call, &e) {
+                Answer::Again => {}
+                Answer::NotReady => return Ok(Written::AsMuchAsFits),
+                _ => return Err(e),
+            },
         }
     }
     Ok(Written::All)
@@ -284,17 +309,19 @@ pub fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Writ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::errno;
     use std::collections::VecDeque;
 
     /// A channel that answers each write as scripted, and takes all when the script is done.
     struct Script {
-        answers: VecDeque<Result<usize, ErrorKind>>,
+        answers: VecDeque<Result<usize, i32>>,
         taken: Vec<u8>,
     }
 
     impl Write for Script {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = self.answers.pop_front().unwrap_or(Ok(bytes.len()))?;
+            let answer = self.answers.pop_front().unwrap_or(Ok(bytes.len()));
+            let count = answer.map_err(io::Error::from_raw_os_error)?;
             self.taken.extend_from_slice(&bytes[..count]);
             Ok(count)
         }
@@ -309,10 +336,10 @@ mod tests {
         let mut channel = Script {
             answers: [
                 Ok(3),
-                Err(ErrorKind::Interrupted),
+                Err(errno::EINTR),
                 Ok(1),
-                Err(ErrorKind::WouldBlock),
-                Err(ErrorKind::StorageFull),
+                Err(errno::EAGAIN),
+                Err(errno::ENOSPC),
                 Ok(2),
             ]
             .into(),
@@ -325,14 +352,17 @@ mod tests {
             .extend_from_slice(b"{\"a\":1}\n{}\n");
 
         assert_eq!(
-            write_out(&mut channel, &mut batch).unwrap(),
+            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
             Written::AsMuchAsFits
         );
         assert_eq!(batch.rest(), b":1}\n{}\n");
-        let refused = write_out(&mut channel, &mut batch).unwrap_err();
+        let refused = write_out(&mut channel, Call::WriteStream, &mut batch).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StorageFull);
         assert_eq!(batch.lines_left(), 2);
-        assert_eq!(write_out(&mut channel, &mut batch).unwrap(), Written::All);
+        assert_eq!(
+            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
+            Written::All
+        );
         assert_eq!(channel.taken, b"{\"a\":1}\n{}\n");
     }
 }

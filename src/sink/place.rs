@@ -114,7 +114,7 @@ impl Sink {
             // Not to be read, but by us alone written to.
             Err(_) => file.metadata().and_then(|open| {
                 let length = open.len().saturating_sub(half.len() as u64);
-                file.set_len(length)
+                sys::set_length(file, length)
             }),
         };
         if let Err(e) = cut {

@@ -3,15 +3,59 @@
 use super::cvt;
 use super::links::Target;
 use std::ffi::CString;
-use std::fs::{File, OpenOptions, Permissions, rename, set_permissions};
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::fs::{File, Permissions, rename, set_permissions};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Longest write to a pipe that never interleaves with another writer's (`man 7 pipe`).
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
+
+/// Opens a file; closed on exec. std would repeat an open that is interrupted for as long as it is, and the event loop
+/// must not.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub(super) fn open(path: &Path, flags: libc::c_int, mode: u32) -> io::Result<File> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call, which reads a mode if it may create.
+    let fd = cvt(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
+    // SAFETY: open has just returned this descriptor, and nobody else owns it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// The number that a file of the kernel's holds (`man 5 proc`); read once, so that nothing is waited for.
+pub fn number_in(path: &str) -> Option<usize> {
+    let mut file = open(path.as_ref(), libc::O_RDONLY, 0).ok()?;
+    let mut text = [0_u8; 32];
+    let bytes = file.read(&mut text).ok()?;
+    std::str::from_utf8(&text[..bytes])
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Waits until a file's bytes are on the disk; without std's loop, as [`open`].
+///
+/// # Errors
+/// What `man 2 fsync` lists.
+pub fn sync(file: &File) -> io::Result<()> {
+    // SAFETY: fsync takes only a number.
+    cvt(unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
+}
+
+/// Cuts a file to this length, or makes it longer by NULs; without std's loop, as [`open`].
+///
+/// # Errors
+/// What `man 2 ftruncate` lists.
+pub fn set_length(file: &File, bytes: u64) -> io::Result<()> {
+    let bytes = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
+    // SAFETY: ftruncate takes only numbers.
+    cvt(unsafe { libc::ftruncate(file.as_raw_fd(), bytes) }).map(drop)
+}
 
 /// Runs `make` under the umask `mask`, so that what it creates has its permissions from the first
 /// moment on. Only for a process of one thread: the umask belongs to the whole process.
@@ -69,10 +113,8 @@ pub fn rename_without_replacing(from_path: &Path, to_path: &Path) -> io::Result<
 /// # Errors
 /// What `man 2 open` lists.
 pub fn open_fifo_reader(target: &Target) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | target.flags)
-        .open(&target.path)
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | target.flags;
+    open(&target.path, flags, 0)
 }
 
 /// Opens a FIFO's write end without waiting for a reader. What is written to it does not wait
@@ -82,10 +124,7 @@ pub fn open_fifo_reader(target: &Target) -> io::Result<File> {
 /// ENXIO ([`is_no_reader`](super::is_no_reader)) when no process reads it, and what `man 2 open`
 /// lists.
 pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
+    open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0)
 }
 
 /// Opens a write end of the FIFO that `reader` reads, without blocking: the very pipe, whatever its path
@@ -94,10 +133,8 @@ pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What `man 2 open` lists: EACCES where we may only read it.
 pub fn open_write_end_of(reader: BorrowedFd<'_>) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(format!("/proc/self/fd/{}", reader.as_raw_fd()))
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    open(path.as_ref(), libc::O_WRONLY | libc::O_NONBLOCK, 0)
 }
 
 /// Makes reads and writes on a FIFO's end that we opened wait again.
@@ -146,10 +183,7 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// What `man 2 open` lists.
 pub fn pin(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
-        .open(path)
+    open(path, libc::O_PATH | libc::O_NOFOLLOW, 0)
 }
 
 /// Sets the permissions of the file that [`pin`] holds, whatever its path names by now.

@@ -79,7 +79,7 @@ impl PathWatch {
     /// Forgets what it has told so far.
     ///
     /// # Errors
-    /// None that the kernel documents.
+    /// What read(2) gives: none that the kernel documents.
     pub fn clear(&mut self) -> io::Result<()> {
         // Room for the longest event: a name is never told, since no folder is watched.
         let mut events = [0_u8; 4096];
@@ -87,7 +87,6 @@ impl PathWatch {
             match self.file.read(&mut events) {
                 Ok(_) => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }

@@ -26,9 +26,9 @@ pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use epoll::watch_level;
 pub use files::{
-    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_fifo_reader,
-    open_fifo_writer, open_write_end_of, pin, pipe_size, rename_without_replacing, set_mode,
-    set_pipe_size, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, number_in,
+    open_fifo_reader, open_fifo_writer, open_write_end_of, pin, pipe_size,
+    rename_without_replacing, set_length, set_mode, set_pipe_size, sync, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
@@ -58,24 +58,6 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
     } else {
         Ok(result)
     }
-}
-
-/// Tells whether a write to a regular file failed for a reason that may pass: a full disk or quota, a
-/// file that has reached its size limit, a device's error, a file system that has become read-only or
-/// has gone and may come again.
-pub fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::ENOSPC
-                | libc::EDQUOT
-                | libc::EFBIG
-                | libc::EIO
-                | libc::EROFS
-                | libc::ENOTCONN
-                | libc::ESTALE
-        )
-    )
 }
 
 /// Tells whether opening a FIFO for writing failed because no process reads it (`man 7 fifo`).

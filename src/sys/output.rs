@@ -1,11 +1,12 @@
 //! The output's file: opening it, making it like the one before, and looking at where it ends.
 
 use super::cvt;
+use super::files::open;
 use super::links::{Target, set_owner};
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 /// Permissions of an output file that we create; a stricter umask narrows them.
 const OUTPUT_MODE: u32 = 0o640;
@@ -17,21 +18,15 @@ const RIGHTS: u32 = 0o777;
 ///
 /// O_NONBLOCK, so that a FIFO, a terminal or a device given as output never blocks us; for a
 /// regular file it has no effect (`man 2 open`).
-fn appending(target: &Target) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options
-        .append(true)
-        .mode(OUTPUT_MODE)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | target.flags);
-    options
-}
+const APPENDING: libc::c_int = libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// Opens the output file for appending, and creates it if it is absent and `create` says so.
 ///
 /// # Errors
 /// What `man 2 open` lists.
 pub fn open_output(target: &Target, create: bool) -> io::Result<File> {
-    appending(target).create(create).open(&target.path)
+    let create = if create { libc::O_CREAT } else { 0 };
+    open(&target.path, APPENDING | target.flags | create, OUTPUT_MODE)
 }
 
 /// Creates an output file with the owner, the group and the permissions of `old`, as far as we may give them:
@@ -41,12 +36,8 @@ pub fn open_output(target: &Target, create: bool) -> io::Result<File> {
 /// # Errors
 /// `AlreadyExists` when there is one, and what `man 2 open` lists.
 pub fn create_output_like(target: &Target, old: &File) -> io::Result<(File, bool)> {
-    let create = |mode| {
-        appending(target)
-            .create_new(true)
-            .mode(mode)
-            .open(&target.path)
-    };
+    let flags = APPENDING | target.flags | libc::O_CREAT | libc::O_EXCL;
+    let create = |mode| open(&target.path, flags, mode);
     // One whose file system has gone cannot be asked any more.
     let Ok(was) = old.metadata() else {
         return create(OUTPUT_MODE).map(|file| (file, true));
@@ -107,10 +98,7 @@ fn copy_access_list(from: &File, to: &File) -> io::Result<()> {
 /// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user; for that case
 /// there is [`NonBlocking`](super::NonBlocking).
 pub fn reopen_given(given: &File) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path_of(given))
+    open(path_of(given).as_ref(), APPENDING, 0)
 }
 
 /// Opens a file that we have open a second time, for reading and, if `write` says so, for writing where it is
@@ -120,10 +108,8 @@ pub fn reopen_given(given: &File) -> io::Result<File> {
 /// What `man 2 open` lists: EACCES where we may only write, EPERM where we may only append; `NotFound`
 /// without /proc.
 pub fn open_again(file: &File, write: bool) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(write)
-        .open(path_of(file))
+    let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
+    open(path_of(file).as_ref(), access, 0)
 }
 
 /// A path that leads to the file that is open, whatever other names it has.
@@ -137,10 +123,7 @@ pub(super) fn path_of(file: &File) -> String {
 /// # Errors
 /// What `man 2 open` lists.
 pub fn pin_followed(target: &Target) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH)
-        .open(&target.path)
+    open(&target.path, libc::O_PATH, 0)
 }
 
 /// Where the next write to a file goes, in bytes from its beginning: its end if it is open for appending.

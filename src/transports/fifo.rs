@@ -170,10 +170,7 @@ fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
     let bytes = match buffer {
         BufferSize::Default => return undo_plug(reader),
         BufferSize::Bytes(bytes) => bytes,
-        BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
-            Ok(Ok(bytes)) => bytes,
-            _ => return None,
-        },
+        BufferSize::Max => sys::number_in(PIPE_MAX_SIZE)?,
     };
     match sys::set_pipe_size(reader.as_fd(), bytes) {
         Ok(got) => {
@@ -265,28 +262,30 @@ impl FifoSource {
     /// If it cannot, the old one serves as well: the next writer's data is a change like any other. Only its
     /// hang-up, which is over, must not be reported again and again. The next end is another try.
     fn reopen(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        match self.place.as_ref().map(|place| (place, place.reopen(cx))) {
-            Some((_, Ok(reader))) => {
+        let refusal = match self.place.as_ref().map(|place| place.reopen(cx)) {
+            Some(Ok(reader)) => {
                 self.stream.replace_reader(reader);
                 (self.reports_changes, self.has_warned) = (false, false);
                 return Turn::Drained;
             }
-            // It has just gone, and whoever watches it makes it anew and says so.
-            Some((_, Err(e))) if e.kind() == ErrorKind::NotFound => {}
-            Some((place, Err(e))) => {
-                cx.errors += 1;
-                if !std::mem::replace(&mut self.has_warned, true) {
-                    let path = place.target.path.display();
-                    let verb = Call::ReopenFifo.verb();
-                    warn!("fifo={path}: cannot {verb}: {e}; the end that is open serves on");
-                }
-            }
-            None => {}
-        }
+            Some(Err(e)) => Some(e),
+            None => None,
+        };
         if !self.reports_changes {
             match source::watch_changes(cx.registry, self.as_fd(), cx.token) {
                 Ok(()) => self.reports_changes = true,
                 Err(e) => return Turn::Failing(Failure::new(Call::Register, &e)),
+            }
+        }
+        if let (Some(e), Some(place)) = (refusal, &self.place)
+            // It has just gone, and whoever watches it makes it anew and says so.
+            && e.kind() != ErrorKind::NotFound
+        {
+            cx.errors += 1;
+            if !std::mem::replace(&mut self.has_warned, true) {
+                let path = place.target.path.display();
+                let verb = Call::ReopenFifo.verb();
+                warn!("fifo={path}: cannot {verb}: {e}; the end that is open serves on");
             }
         }
         Turn::Drained

@@ -152,8 +152,7 @@ impl Listener {
 /// How many connections a backlog holds at most: one more than its length (`sk_acceptq_is_full` in the kernel's
 /// include/net/sock.h).
 fn backlog_max() -> usize {
-    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
-    let length = text.ok().and_then(|text| text.trim().parse().ok());
+    let length = sys::number_in("/proc/sys/net/core/somaxconn");
     length.unwrap_or(BACKLOG_MAX).saturating_add(1)
 }
 

@@ -121,12 +121,15 @@ impl Source {
     }
 
     /// Has the event loop watch it no more, as if it were closed.
-    pub fn deregister(&mut self, registry: &Registry) {
-        // It fails only if it is not watched.
-        let _ = registry.deregister(&mut SourceFd(&self.as_fd().as_raw_fd()));
+    ///
+    /// # Errors
+    /// What `man 2 epoll_ctl` lists.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut SourceFd(&self.as_fd().as_raw_fd()))?;
         if let Self::Fifo(fifo) = self {
             fifo.forget_registration();
         }
+        Ok(())
     }
 
     /// The call by which it gets what comes.

@@ -3,12 +3,16 @@
 use super::Outlet;
 use crate::diagnostics;
 use crate::error::Error;
+use crate::failure::Backoff;
 use crate::sink::{Moved, Sink, SyncPolicy};
 use crate::sys::Stamp;
 use log::{debug, error, info, warn};
 use std::fs::File;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How soon a rotation is tried again: nothing waits for it.
+const ROTATION_PAUSE: Duration = Duration::from_secs(1);
 
 impl Outlet {
     /// Tells whether the output has a path, at which it may be opened anew.
@@ -67,7 +71,7 @@ impl Outlet {
                 self.reopening.end();
                 info!("the output is where it was");
             }
-            Err(e) if self.reopening.fail(Instant::now()) => {
+            Err(e) if self.fail_to_reopen() => {
                 if self.sink.has_lost_its_name() {
                     error!(
                         "the output was removed or replaced: {e}; \
@@ -80,6 +84,12 @@ impl Outlet {
             Err(_) => {}
         }
         false
+    }
+
+    /// Counts a reopen that failed; tells whether it is to be said.
+    fn fail_to_reopen(&mut self) -> bool {
+        self.errors += 1;
+        self.reopening.fail(Backoff::FIRST, Instant::now())
     }
 
     /// Goes on where the path of an output leads to by now that refuses bytes, if it can be opened there.
@@ -135,7 +145,8 @@ impl Outlet {
                 self.reopen_now();
             }
             Err(e) => {
-                if self.rotating.fail(now)
+                self.errors += 1;
+                if self.rotating.fail(ROTATION_PAUSE, now)
                     && let Some((_, path)) = self.sink.file_at_path()
                 {
                     error!(

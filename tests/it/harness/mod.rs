@@ -344,6 +344,15 @@ impl Daemon {
         stopped
     }
 
+    /// Waits until it has ended, whatever it said.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        wait_for("the daemon's end", || {
+            self.child.try_wait().unwrap().is_some()
+        });
+        self.child.wait().unwrap()
+    }
+
     /// Waits until it has ended, and leaves its output unread.
     #[track_caller]
     pub fn wait_unread(mut self) -> Stopped {
