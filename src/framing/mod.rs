@@ -137,6 +137,7 @@ impl LineFramer {
     }
 
     /// Feeds the next bytes as far as a line goes, or all. Returns how many they were.
+    #[inline]
     pub fn feed_line(&mut self, chunk: &[u8], mut emit: impl FnMut(Frame<'_>)) -> usize {
         let edge = self.skip_edge(chunk);
         let rest = &chunk[edge..];
@@ -164,6 +165,7 @@ impl LineFramer {
     }
 
     /// How many of the next bytes of the input are passed over here and now, since they belong to no line.
+    #[inline]
     pub fn skip_edge(&mut self, chunk: &[u8]) -> usize {
         match self.edge {
             Edge::None => 0,
@@ -234,6 +236,7 @@ impl LineFramer {
     }
 
     /// Where the line ends that goes on with `bytes`.
+    #[inline]
     fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         match self.end {
             End::Newline => memchr(b'\n', bytes),
@@ -297,6 +300,7 @@ impl LineFramer {
         });
     }
 
+    #[inline]
     fn note(&mut self, frame: Frame<'_>) {
         if matches!(frame, Frame::Oversize { .. }) {
             self.hint_too_long();

@@ -12,10 +12,14 @@ use std::io;
 /// that only look like those.
 pub(super) fn has_line_end(text: &[u8]) -> bool {
     let mut found = text.ends_with("\u{85}".as_bytes());
-    let places = text.iter().zip(text.iter().skip(1));
-    for ((&first, &second), &third) in places.zip(text.iter().skip(2)) {
-        found |= (first == 0xc2) & (second == 0x85);
-        found |= (first == 0xe2) & (second == 0x80) & (third & 0xfe == 0xa8);
+    let places = text.len().saturating_sub(2);
+    let (first, second, third) = (&text[..places], text.get(1..=places), text.get(2..));
+    let (Some(second), Some(third)) = (second, third) else {
+        return found;
+    };
+    for at in 0..places {
+        found |= (first[at] == 0xc2) & (second[at] == 0x85)
+            | (first[at] == 0xe2) & (second[at] == 0x80) & (third[at] | 1 == 0xa9);
     }
     found
 }

@@ -206,14 +206,23 @@ pub fn wrap_open(out: &mut Vec<u8>, source: &str, unix_seconds: u64, text: &[u8]
         ),
     );
     let message = String::from_utf8_lossy(text);
-    serde_json::to_writer(PlainWriter(out), &*message)
-        .expect("a string is JSON and a Vec takes it");
+    if message.is_ascii() {
+        serde_json::to_writer(&mut *out, &*message).expect("a string is JSON and a Vec takes it");
+    } else {
+        write_plain_message(out, &message);
+    }
     if matches!(message, std::borrow::Cow::Owned(_)) {
         append(
             out,
             format_args!(",\"raw_base64\":\"{}\"", BASE64.encode(text)),
         );
     }
+}
+
+/// Apart, so that most messages keep their short way.
+#[cold]
+fn write_plain_message(out: &mut Vec<u8>, message: &str) {
+    serde_json::to_writer(PlainWriter(out), message).expect("a string is JSON and a Vec takes it");
 }
 
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
