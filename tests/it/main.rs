@@ -3,8 +3,11 @@
 //! Each test has a folder and addresses of its own and waits for facts, never for time to pass. A
 //! test that needs what a machine may lack says `skipped` and why; under CI it fails instead.
 
+mod anew;
 mod commands;
 mod delivery;
+mod elsewhere;
+mod ending;
 mod fairness;
 mod faults;
 mod fifo;
@@ -13,6 +16,7 @@ mod harness;
 mod inherited;
 mod injections;
 mod launch;
+mod likeness;
 mod limits;
 mod memcheck;
 mod memory;
@@ -23,8 +27,11 @@ mod peers;
 mod producer;
 mod quiet;
 mod records;
+mod removed;
 mod restart;
 mod rotation;
+mod standard;
 mod stop;
 mod tidy;
+mod unmended;
 mod watch;
