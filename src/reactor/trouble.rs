@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const FRUITLESS_MAX: u8 = 8;
 
 /// How long epoll is left alone that reports what it should not.
-const FLOOD_PAUSE: Duration = Duration::from_millis(300);
+const FLOOD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Trouble that comes again so soon is not logged again.
 const QUIET: Duration = Duration::from_secs(60);

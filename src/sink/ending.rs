@@ -19,45 +19,47 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// Looks at the end of a file of ours, `name` in what is said about it, and mends it.
+    /// Looks at the end of a file of ours, `name` in what is said about it, and mends it. `open_again` opens it
+    /// for reading and, if asked to, for writing.
     ///
     /// # Errors
     /// When there is no room. Whatever else stands in the way makes it [`Open`](Self::Open).
-    pub(super) fn mend(file: &File, name: &str, record_bytes_max: usize) -> io::Result<Self> {
-        // The file that is open, whatever its path names by now.
-        let mended = sys::open_again(file, true)
+    pub(super) fn mend(
+        file: &File,
+        open_again: impl Fn(bool) -> io::Result<File>,
+        name: &str,
+        record_bytes_max: usize,
+    ) -> io::Result<Self> {
+        let mended = open_again(true)
             .and_then(|again| mend::end_of(&again, record_bytes_max, sys::unix_seconds()));
-        match mended {
+        let obstacle = match mended {
             Ok(mended) => {
                 tell(mended, name, record_bytes_max);
-                Ok(Self::Whole)
+                return Ok(Self::Whole);
             }
-            Err(e) if is_lack_of_room(&e) => Err(e),
-            Err(e) => match is_whole_before(file, length_of(file)) {
-                Ok(true) => Ok(Self::Whole),
-                Ok(false) => {
-                    warn!(
-                        "{name}: its last line is unfinished, and cannot be mended: {e}; \
-                         a newline is put before the next record"
-                    );
-                    Ok(Self::Open)
-                }
-                Err(e) => {
-                    warn!(
-                        "{name}: whether its last line is whole cannot be seen: {e}; \
-                         a newline is put before the next record"
-                    );
-                    Ok(Self::Open)
-                }
-            },
+            Err(e) if is_lack_of_room(&e) => return Err(e),
+            Err(e) => e,
+        };
+        match is_whole_before(length_of(file), || open_again(false)) {
+            Ok(true) => return Ok(Self::Whole),
+            Ok(false) => warn!(
+                "{name}: its last line is unfinished, and cannot be mended: {obstacle}; \
+                 a newline is put before the next record"
+            ),
+            Err(e) => warn!(
+                "{name}: whether its last line is whole cannot be seen: {e}; \
+                 a newline is put before the next record"
+            ),
         }
+        Ok(Self::Open)
     }
 
     /// Looks at what stands before the next write to a regular file that was given to us, and changes nothing:
     /// it is somebody else's.
     pub(super) fn of_given(file: &File) -> Self {
         let position = sys::write_position(file);
-        match position.and_then(|position| is_whole_before(file, position)) {
+        let open_again = || sys::open_again(file, false);
+        match position.and_then(|position| is_whole_before(position, open_again)) {
             Ok(true) => Self::Whole,
             Ok(false) => Self::Open,
             Err(e) => {
@@ -85,13 +87,16 @@ fn length_of(file: &File) -> u64 {
 }
 
 /// Tells whether a line begins at this place: at the beginning, or after a newline.
-fn is_whole_before(file: &File, position: u64) -> io::Result<bool> {
+fn is_whole_before(
+    position: u64,
+    open_again: impl FnOnce() -> io::Result<File>,
+) -> io::Result<bool> {
     let Some(before) = position.checked_sub(1) else {
         return Ok(true);
     };
     let mut last = [0];
     // Beyond the end there is a hole, and no newline.
-    let read = sys::open_again(file, false)?.read_at(&mut last, before)?;
+    let read = open_again()?.read_at(&mut last, before)?;
     Ok(read == 1 && last == *b"\n")
 }
 

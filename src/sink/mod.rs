@@ -182,7 +182,12 @@ impl Sink {
             && let Some(file) = self.own_file()
         {
             let name = self.output.described();
-            let ending = Ending::mend(file, &name, self.record_bytes_max)?;
+            let ending = Ending::mend(
+                file,
+                |write| self.open_again(write),
+                &name,
+                self.record_bytes_max,
+            )?;
             self.length = file.metadata().map_or(self.length, |open| open.len());
             self.ending = ending;
         }

@@ -91,12 +91,29 @@ impl Sink {
         Self::open_after(&self.output, self.record_bytes_max, self.own_file()).map(Some)
     }
 
+    /// Opens its file a second time, for reading and, if `write` says so, for writing where it is.
+    pub(super) fn open_again(&self, write: bool) -> io::Result<File> {
+        let Some((file, path)) = self.file_at_path() else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        match sys::open_again(file, write) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            result => return result,
+        }
+        // Without /proc, by its path, if that still leads there.
+        let again = sys::open_to_look_at(&sys::follow_own_links(path)?, write)?;
+        if is_same(&again.metadata()?, &file.metadata()?) {
+            Ok(again)
+        } else {
+            Err(ErrorKind::NotFound.into())
+        }
+    }
+
     /// Goes on where another file has left off, at the beginning of a line; `half` is what that one has of it.
     pub fn go_on(&mut self, half: &[u8]) {
         // A copy of the old file, or the same one on a file system that has come again.
         if !half.is_empty()
-            && let Some(file) = self.own_file()
-            && let Ok(again) = sys::open_again(file, true)
+            && let Ok(again) = self.open_again(true)
         {
             // What cannot be cut off is mended.
             let _ = mend::cut_half_line(&again, half);
@@ -109,7 +126,7 @@ impl Sink {
         let Some(file) = self.own_file().filter(|_| !half.is_empty()) else {
             return;
         };
-        let cut = match sys::open_again(file, true) {
+        let cut = match self.open_again(true) {
             Ok(again) => mend::cut_half_line(&again, half).map(drop),
             // Not to be read, but by us alone written to.
             Err(_) => file.metadata().and_then(|open| {

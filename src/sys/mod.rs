@@ -34,8 +34,8 @@ pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use output::{
-    create_output_like, is_for_people, next_data, open_again, open_output, pin_followed,
-    reopen_given, reserve, write_position,
+    create_output_like, is_for_people, next_data, open_again, open_output, open_to_look_at,
+    pin_followed, reopen_given, reserve, write_position,
 };
 pub use process::{
     Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stderr, raw_stdin, raw_stdout,

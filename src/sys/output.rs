@@ -112,6 +112,18 @@ pub fn open_again(file: &File, write: bool) -> io::Result<File> {
     open(path_of(file).as_ref(), access, 0)
 }
 
+/// Opens what stands at a path as [`open_again`] does. Does not wait, whatever it is.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn open_to_look_at(target: &Target, write: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | target.flags)
+        .open(&target.path)
+}
+
 /// A path that leads to the file that is open, whatever other names it has.
 pub(super) fn path_of(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())

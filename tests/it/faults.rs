@@ -12,11 +12,11 @@ const REFUSED: &str = "No space left on device";
 const RESUMED: &str = "the output takes records again";
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
     /// `None` where we may not mount.
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+    pub fn mount(path: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let options = format!("size={size}");
         let mounted = run(Command::new("mount")
@@ -29,7 +29,7 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount")
-            .args(["--lazy"])
+            .arg("--lazy")
             .arg(&self.0)
             .status();
     }

@@ -3,9 +3,12 @@
 //! Each test has a folder and addresses of its own and waits for facts, never for time to pass. A
 //! test that needs what a machine may lack says `skipped` and why; under CI it fails instead.
 
+mod anew;
 mod checkout;
 mod commands;
 mod delivery;
+mod elsewhere;
+mod ending;
 mod fairness;
 mod faults;
 mod fifo;
@@ -15,6 +18,7 @@ mod inherited;
 mod injections;
 mod lasting;
 mod launch;
+mod likeness;
 mod limits;
 mod memcheck;
 mod memory;
@@ -25,11 +29,14 @@ mod peers;
 mod producer;
 mod quiet;
 mod records;
+mod removed;
 mod restart;
 mod rotation;
 mod short_reads;
 mod signals;
+mod standard;
 mod stop;
 mod telling;
 mod tidy;
+mod unmended;
 mod watch;
