@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::sys;
 use log::warn;
 use mend::Mended;
-use output::Channel;
+use output::{Channel, Hold};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -58,6 +58,8 @@ pub struct Sink {
     length: u64,
     /// Set where standard output could only be kept from blocking for all who share it.
     _shared: Option<sys::NonBlocking>,
+    /// Of a regular file. It goes on from one file to the next at the same path.
+    hold: Hold,
 }
 
 impl Sink {
@@ -66,6 +68,11 @@ impl Sink {
     /// # Errors
     /// When it cannot be opened for writing, or another daemon writes to it.
     pub fn open(output: &Output) -> Result<Self, Error> {
+        Self::open_beside(output, &None, output::CLAIM_TRIES)
+    }
+
+    /// Opens the output while we hold what `ours` says.
+    fn open_beside(output: &Output, ours: &Hold, tries: u32) -> Result<Self, Error> {
         let failed = |e: io::Error| output::open_error(output, &e);
         let (channel, shared) = Channel::open(output).map_err(failed)?;
         let (is_regular, length) = match &channel {
@@ -75,15 +82,16 @@ impl Sink {
             }
             Channel::Socket(_) => (false, 0),
         };
-        let sink = Self {
+        let mut sink = Self {
             channel,
             output: output.clone(),
             is_regular,
             length,
             _shared: shared,
+            hold: None,
         };
-        if let (Some(file), Output::Path(_)) = (sink.regular_file(), output) {
-            output::lock(file).map_err(failed)?;
+        if let (Some(file), Output::Path(path)) = (sink.regular_file(), output) {
+            sink.hold = output::claim(path, file, ours, tries).map_err(failed)?;
         }
         Ok(sink)
     }
@@ -103,7 +111,7 @@ impl Sink {
         {
             return Ok(None);
         }
-        let sink = Self::open(&self.output)?;
+        let sink = Self::open_beside(&self.output, &self.hold, 1)?;
         sink.begin(false)?;
         Ok(Some(sink))
     }

@@ -2,6 +2,7 @@
 
 use super::cvt;
 use super::files::{folder_of, pin};
+use super::locks::effective_user;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -28,8 +29,7 @@ pub struct Target {
 /// # Errors
 /// `PermissionDenied` when a link belongs to somebody else; ELOOP and what `man 2 open` lists.
 pub fn follow_own_links(path: &Path) -> io::Result<Target> {
-    // SAFETY: geteuid takes nothing and cannot fail.
-    let us = unsafe { libc::geteuid() };
+    let us = effective_user();
     let target = |path, flags| Ok(Target { path, flags });
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {

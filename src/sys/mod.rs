@@ -10,6 +10,7 @@ mod files;
 mod inherited;
 mod inotify;
 mod links;
+mod locks;
 pub mod probes;
 mod process;
 mod signals;
@@ -20,12 +21,13 @@ pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use files::{
     NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
-    open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
-    reopen_stdout, set_mode, set_pipe_size, with_umask,
+    open_fifo_reader, open_fifo_writer, open_output, open_read_end_of, open_write_end_of, pin,
+    pipe_size, reopen_stdout, set_mode, set_pipe_size, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
+pub use locks::{effective_user, is_locked, is_still, make_lock_file, open_lock_file};
 pub use process::{
     ignore_sigpipe, ignore_sigxfsz, raise_descriptor_limit, raw_stdin, raw_stdout,
     set_least_timer_slack,
