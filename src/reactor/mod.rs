@@ -3,6 +3,7 @@
 //! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
 //! has completed. Nothing here knows a transport; see [`Source`].
 
+mod half_line;
 mod linger;
 mod outcome;
 mod outlet;
@@ -22,6 +23,7 @@ use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{
     BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
 };
+use half_line::HalfLines;
 use linger::{Linger, Next, Round};
 use log::warn;
 use mio::unix::SourceFd;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Whether records get `_transport` and the two times.
     pub stamping: bool,
+    /// After how long half a line on a FIFO becomes a record; `None`: never.
+    pub half_line: Option<Duration>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// How long to wait between rounds, so that one serves many records.
@@ -105,6 +109,7 @@ pub struct Reactor {
     fullness: f64,
     /// When a parked listener tries again.
     accept_retry: Option<Instant>,
+    half_lines: HalfLines,
     stop: Stop,
 }
 
@@ -171,6 +176,7 @@ impl Reactor {
             turns: Vec::new(),
             fullness: 0.0,
             accept_retry: None,
+            half_lines: HalfLines::new(settings.half_line),
             stop: Stop::No,
         })
     }
@@ -260,6 +266,7 @@ impl Reactor {
             self.accept_retry,
             self.paths.deadline(),
             self.outlet.deadline(),
+            self.half_line_deadline(),
         ];
         let due = dues.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
@@ -303,6 +310,7 @@ impl Reactor {
             self.accept_retry = None;
             self.table.unpark();
         }
+        self.see_to_half_lines();
         self.outlet.see_to_sync();
         self.see_to_the_stops_deadline();
     }
@@ -340,6 +348,7 @@ impl Reactor {
         } else {
             entry.source.turn(&mut cx)
         };
+        (self.half_lines).settle(token, turn, &mut entry.source, &mut cx.recorder);
         match turn {
             // In a stop, nothing is waited for: what is drained has ended.
             Turn::Drained if stopping => {

@@ -1,26 +1,21 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
-use super::bound_path::{self, BoundPath, Identity};
+use super::bound_path::{BoundPath, Identity};
 use super::fullness::Capacity;
-use super::plug::Plug;
+use super::plug::Ending;
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
-use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use super::{BindOptions, DEFAULT_MODE, pipe_size};
+use crate::claim::{Claim, NoClaim};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
-use log::{info, warn};
+use log::warn;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-
-/// Where the kernel says how large a pipe may be made.
-const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
-
-/// What the kernel gives a new pipe (`man 7 pipe`).
-const PIPE_USUAL_SIZE: usize = 64 << 10;
 
 /// A FIFO's read end, and the line that its writers have begun. They share one stream.
 #[derive(Debug)]
@@ -31,8 +26,12 @@ pub struct FifoSource {
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
-    /// Keeps writers out, from the stop on.
-    plug: Option<Plug>,
+    /// How it is left, from the stop on.
+    ending: Option<Ending>,
+    /// Bytes read since the stop.
+    taken_since_stop: usize,
+    /// What the pipe holds, in bytes.
+    size: usize,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
 }
@@ -48,16 +47,18 @@ struct Place {
 /// How often a stop tries to be quicker than the writers, in one turn.
 const PLUG_TRIES: usize = 16;
 
+/// How often a start tries to claim the path, in case somebody only looks: for some 50 ms.
+const CLAIM_TRIES_MAX: u32 = 5;
+
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
     let target = sys::follow_own_links(path)?;
-    // Until we read it, another daemon that starts would find it free.
-    let _lock = bound_path::lock_folder_of(&target.path, options.lock_tries);
+    let claim = claim(path, &target, options)?;
     let is_new = match sys::make_fifo(&target.path, options.first_mode()) {
         Ok(()) => true,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            refuse_unless_free(&target.path)?;
+            refuse_unless_fifo(&target.path)?;
             false
         }
         Err(e) => return Err(e.into()),
@@ -68,19 +69,33 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         let _ = fs::remove_file(&target.path);
     }
     let (reader, metadata) = opened?;
-    let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
-    let bound = BoundPath::fifo(path, &reader)?;
-    let fifo = FifoSource {
-        stream: StreamSource::new(reader, options.record_bytes_max, Capacity::of_pipe(size)),
-        place: Some(Place {
-            target,
-            identity: Identity::of(&metadata),
-        }),
-        may_have_unseen_end: true, // a daemon before us may have left something
-        is_retired: false,
-        plug: None,
-    };
-    Ok((fifo, bound))
+    let size = pipe_size::set(&reader, options.buffer);
+    let identity = Identity::of(&metadata);
+    let place = Place { target, identity };
+    let fifo = FifoSource::new(reader, size, Some(place), options.record_bytes_max);
+    Ok((fifo, BoundPath::fifo(path, identity, claim)))
+}
+
+/// Makes sure that no other daemon reads the FIFO: the two would each get some of the records. Who else has it
+/// open is no daemon, and none of our business. `None`: it cannot be told, and that is said.
+fn claim(path: &Path, target: &Target, options: &BindOptions) -> Result<Option<Claim>, Reason> {
+    let tries = options.lock_tries.min(CLAIM_TRIES_MAX);
+    match Claim::take(&target.path, tries, || is_read(target)) {
+        Ok(claim) => Ok(Some(claim)),
+        Err(NoClaim::Taken) => Err(Reason::in_use()),
+        Err(NoClaim::Unknowable(reason)) => {
+            warn!(
+                "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
+                path.display()
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Tells whether some process has the FIFO open for reading.
+fn is_read(target: &Target) -> bool {
+    sys::open_fifo_writer(&target.path).is_ok()
 }
 
 fn open_and_hand_over(
@@ -117,17 +132,19 @@ fn hand_over(reader: &File, is_new: bool, options: &BindOptions) -> Result<(), R
 
 /// Tells whether [`open`] would succeed.
 pub(super) fn check(path: &Path) -> Result<(), Reason> {
-    let path = sys::follow_own_links(path)?.path;
-    match path.symlink_metadata() {
-        Ok(_) => refuse_unless_free(&path),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(&path)?),
-        Err(e) => Err(e.into()),
+    let target = sys::follow_own_links(path)?;
+    match target.path.symlink_metadata() {
+        Ok(_) => refuse_unless_fifo(&target.path)?,
+        Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path)?,
+        Err(e) => return Err(e.into()),
+    }
+    match Claim::check(&target.path, || is_read(&target)) {
+        Err(NoClaim::Taken) => Err(Reason::in_use()),
+        Ok(()) | Err(NoClaim::Unknowable(_)) => Ok(()),
     }
 }
 
-/// Refuses a path that is not a FIFO, and a FIFO that another process reads: the two would each get
-/// some of the records.
-fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
+fn refuse_unless_fifo(path: &Path) -> Result<(), Reason> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
         return Err(Reason::new(
@@ -138,11 +155,7 @@ fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
     if !kind.is_fifo() {
         return Err(not_a_fifo());
     }
-    match sys::open_fifo_writer(path) {
-        Ok(_) => Err(Reason::in_use()),
-        Err(e) if sys::is_no_reader(&e) => Ok(()),
-        Err(e) => Err(e.into()),
-    }
+    Ok(())
 }
 
 fn not_a_fifo() -> Reason {
@@ -153,52 +166,23 @@ fn is_fifo(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.file_type().is_fifo())
 }
 
-/// Sets the pipe's capacity and returns it; what cannot be had is said and done without.
-fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
-    let bytes = match buffer {
-        BufferSize::Default => return undo_plug(reader),
-        BufferSize::Bytes(bytes) => bytes,
-        BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
-            Ok(Ok(bytes)) => bytes,
-            _ => return None,
-        },
-    };
-    match sys::set_pipe_size(reader.as_fd(), bytes) {
-        Ok(got) => {
-            info!("fifo: pipe of {got} bytes (asked for {bytes})");
-            Some(got)
-        }
-        Err(e) => {
-            warn!(
-                "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
-                 choose a smaller --buffer or raise fs.pipe-max-size"
-            );
-            None
-        }
-    }
-}
-
-/// Gives a pipe its usual size that a writer has kept since the stop of a daemon before us, and returns what
-/// it has then.
-fn undo_plug(reader: &File) -> Option<usize> {
-    let bytes = sys::pipe_size(reader.as_fd()).ok()?;
-    if bytes < PIPE_USUAL_SIZE {
-        // It works as well without: a user who has too many pipes gets only small ones.
-        return sys::set_pipe_size(reader.as_fd(), PIPE_USUAL_SIZE).ok();
-    }
-    Some(bytes)
-}
-
 impl FifoSource {
     /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
     /// has no end; if it has one, it is read on.
     pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
+        let size = pipe_size::of(&reader);
+        Self::new(reader, size, None, record_bytes_max)
+    }
+
+    fn new(reader: File, size: usize, place: Option<Place>, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(reader, record_bytes_max, Capacity::of_pipe(PIPE_USUAL_SIZE)),
-            place: None,
-            may_have_unseen_end: true,
+            stream: StreamSource::new(reader, record_bytes_max, Capacity::of_pipe(size)),
+            place,
+            may_have_unseen_end: true, // somebody before us may have left something
             is_retired: false,
-            plug: None,
+            ending: None,
+            taken_since_stop: 0,
+            size,
         }
     }
 
@@ -223,24 +207,32 @@ impl FifoSource {
         }
     }
 
-    /// Reads the rest, and ends with a pipe that takes nothing more.
+    /// Reads the rest, and ends with a pipe that takes nothing more, or that somebody else keeps.
     fn last_turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        if self.plug.is_none() {
-            match Plug::new(self.as_fd()) {
-                Ok(plug) => self.plug = Some(plug),
-                Err(e) => info!(
-                    "a FIFO cannot be opened for writing: {e}; what is written to it in the moment before \
-                     it is closed is lost"
-                ),
-            }
-        }
+        let ending = (self.ending).get_or_insert_with(|| Ending::of(&mut self.stream));
+        let plug = match ending {
+            Ending::Plugged(plug) => plug,
+            Ending::Unplugged => return self.stream.turn(cx, true),
+            Ending::Kept => return self.turn_before_leaving(cx),
+        };
         for _ in 0..PLUG_TRIES {
-            match (self.stream.turn(cx, true), &self.plug) {
-                (Turn::Drained, Some(plug)) if !plug.put(self.stream.reader()) => {}
-                (turn, _) => return turn,
+            match self.stream.turn(cx, true) {
+                Turn::Drained if !plug.put(self.stream.reader()) => {}
+                turn => return turn,
             }
         }
         Turn::Unfinished
+    }
+
+    /// Reads what was in the pipe when the stop came, and leaves what has come since to the next daemon: who writes
+    /// without a pause shall not hold us up.
+    fn turn_before_leaving(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let turn = self.stream.turn(cx, true);
+        self.taken_since_stop += self.stream.taken();
+        match turn {
+            Turn::Unfinished if self.taken_since_stop >= self.size => Turn::Drained,
+            turn => turn,
+        }
     }
 
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
@@ -252,7 +244,7 @@ impl FifoSource {
             return;
         };
         match place.reopen(cx) {
-            Ok(reader) => self.stream.replace_reader(reader),
+            Ok(reader) => drop(self.stream.replace_reader(reader)),
             // It has just gone, and whoever watches it makes it anew and says so.
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => {
@@ -267,8 +259,24 @@ impl FifoSource {
         self.is_retired = true;
     }
 
+    /// Tells whether its writers have begun a line that they have not ended.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.stream.is_within_line()
+    }
+
+    /// Makes a record of the line that they have begun, if they wrote nothing more in the last turn. Tells whether it
+    /// did.
+    pub(super) fn end_half_line(&mut self, recorder: &mut Recorder<'_>) -> bool {
+        let is_left = self.stream.taken() == 0;
+        if is_left {
+            self.stream.finish(recorder);
+        }
+        is_left
+    }
+
+    /// Ends the input: what is left of the last line becomes a record.
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
-        if self.place.is_none() {
+        if matches!(self.ending, None | Some(Ending::Kept | Ending::Unplugged)) {
             // The rest of it would be half a record for our successor.
             self.stream.read_to_newline(recorder);
         }

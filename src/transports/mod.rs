@@ -11,6 +11,7 @@ mod fifo;
 mod fullness;
 mod inherited;
 mod listener;
+mod pipe_size;
 mod plug;
 mod reason;
 mod source;
