@@ -8,7 +8,7 @@
 //!
 //! What cannot be told: the same file by another name in another place (a hard link, a bind mount of the file alone).
 
-use crate::sys;
+use crate::sys::{self, Target};
 use log::debug;
 use std::ffi::OsString;
 use std::fs::{File, Metadata, TryLockError, remove_file, symlink_metadata};
@@ -27,6 +27,9 @@ const RACES_MAX: u32 = 100;
 
 /// How long to wait between two tries: `--check` and a daemon that is refused hold the lock for a moment.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a start tries to claim a path: for some 50 ms.
+pub const TRIES_AT_START: u32 = 5;
 
 /// A path that is ours until this is dropped. The lock file is removed then.
 #[derive(Debug)]
@@ -57,14 +60,19 @@ enum Trust {
 }
 
 impl Claim {
-    /// Claims the path `target`, the links in whose last place have been followed. `is_served` looks whether some
-    /// process behaves there as a daemon does; it decides only where the lock alone proves little.
+    /// Claims `target`. `is_served` looks whether some process behaves there as a daemon does; it decides only where the
+    /// lock alone proves little.
     ///
     /// Tries so often, with pauses of 10 ms, in case somebody has only looked.
     ///
     /// # Errors
     /// [`NoClaim`].
-    pub fn take(target: &Path, tries: u32, is_served: impl Fn() -> bool) -> Result<Self, NoClaim> {
+    pub fn take(
+        target: &Target,
+        tries: u32,
+        is_served: impl Fn() -> bool,
+    ) -> Result<Self, NoClaim> {
+        let target = &target.place();
         for _ in 1..tries {
             match Self::take_now(target, &is_served) {
                 Err(NoClaim::Taken) => std::thread::sleep(PAUSE),
@@ -97,7 +105,8 @@ impl Claim {
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub fn check(target: &Path, is_served: impl Fn() -> bool) -> Result<(), NoClaim> {
+    pub fn check(target: &Target, is_served: impl Fn() -> bool) -> Result<(), NoClaim> {
+        let target = &target.place();
         let path = lock_path(target);
         match open(&path, target, &is_served)? {
             Some((file, trust)) => lock(&path, &file, trust, File::try_lock_shared, &is_served),
@@ -107,8 +116,8 @@ impl Claim {
     }
 
     /// Tells whether this is, and still is, the claim to `target`.
-    pub fn is_of(&self, target: &Path) -> bool {
-        self.path == lock_path(target) && sys::is_still(&self.path, &self.file)
+    pub fn is_of(&self, target: &Target) -> bool {
+        self.path == lock_path(&target.place()) && sys::is_still(&self.path, &self.file)
     }
 }
 
@@ -236,8 +245,12 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    fn take(target: &Path) -> Result<Claim, NoClaim> {
-        Claim::take(target, 1, || unreachable!("all files are ours"))
+    fn target(path: &Path) -> Target {
+        sys::follow_own_links(path).unwrap()
+    }
+
+    fn take(path: &Path) -> Result<Claim, NoClaim> {
+        Claim::take(&target(path), 1, || unreachable!("all files are ours"))
     }
 
     #[test]
@@ -245,11 +258,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // Names as people and machines give them; the last one leaves no room for more letters.
         for name in ["f", "a b", "line\n", "-", ".hidden", &"n".repeat(255)] {
-            let target = folder.path().join(name);
-            let claim = take(&target).unwrap();
-            assert!(claim.is_of(&target));
-            assert_eq!(take(&target).unwrap_err(), NoClaim::Taken, "{name:?}");
-            let check = || Claim::check(&target, || unreachable!());
+            let path = folder.path().join(name);
+            let claim = take(&path).unwrap();
+            assert!(claim.is_of(&target(&path)));
+            assert_eq!(take(&path).unwrap_err(), NoClaim::Taken, "{name:?}");
+            let check = || Claim::check(&target(&path), || unreachable!());
             assert_eq!(check(), Err(NoClaim::Taken), "{name:?}");
             assert_eq!(claim.file.metadata().unwrap().mode() & 0o7777, 0o600);
             drop(claim);
@@ -269,10 +282,10 @@ mod tests {
     #[test]
     fn one_that_a_killed_daemon_left_is_no_obstacle() {
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("f");
-        drop(sys::make_lock_file(&lock_path(&target)).unwrap());
-        take(&target).unwrap();
-        assert!(!lock_path(&target).exists());
+        let path = folder.path().join("f");
+        drop(sys::make_lock_file(&lock_path(&path)).unwrap());
+        take(&path).unwrap();
+        assert!(!lock_path(&path).exists());
     }
 
     #[test]
@@ -295,26 +308,30 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let precious = folder.path().join("precious");
             drop(sys::make_lock_file(&precious).unwrap());
-            let target = folder.path().join("f");
-            plant(&lock_path(&target));
-            let kind = symlink_metadata(lock_path(&target)).unwrap().file_type();
+            let path = folder.path().join("f");
+            plant(&lock_path(&path));
+            let kind = symlink_metadata(lock_path(&path)).unwrap().file_type();
             let locked = File::open(&precious).unwrap();
             locked.lock().unwrap(); // whatever leads there, it does not count
-            let refused = take(&target).unwrap_err();
+            let refused = take(&path).unwrap_err();
             assert!(
                 matches!(&refused, NoClaim::Unknowable(_)),
                 "{what}: {refused:?}"
             );
-            assert_eq!(Claim::check(&target, || false), Err(refused), "{what}");
-            let left = symlink_metadata(lock_path(&target)).unwrap();
+            assert_eq!(
+                Claim::check(&target(&path), || false),
+                Err(refused),
+                "{what}"
+            );
+            let left = symlink_metadata(lock_path(&path)).unwrap();
             assert_eq!(left.file_type(), kind, "{what}");
         }
     }
 
     #[test]
     fn without_a_folder_there_is_none() {
-        let target = Path::new("/nowhere/at/all/f");
-        for result in [take(target).map(drop), Claim::check(target, || false)] {
+        let path = Path::new("/nowhere/at/all/f");
+        for result in [take(path).map(drop), Claim::check(&target(path), || false)] {
             assert!(matches!(result, Err(NoClaim::Unknowable(_))), "{result:?}");
         }
     }
@@ -322,13 +339,16 @@ mod tests {
     #[test]
     fn one_that_is_replaced_meanwhile_is_looked_at_again() {
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("f");
-        let claim = take(&target).unwrap();
-        fs::rename(lock_path(&target), folder.path().join("moved")).unwrap();
-        assert!(!claim.is_of(&target));
-        let second = take(&target).unwrap();
+        let path = folder.path().join("f");
+        let claim = take(&path).unwrap();
+        fs::rename(lock_path(&path), folder.path().join("moved")).unwrap();
+        assert!(!claim.is_of(&target(&path)));
+        let second = take(&path).unwrap();
         drop(claim);
-        assert!(second.is_of(&target), "the first removed the second's");
+        assert!(
+            second.is_of(&target(&path)),
+            "the first removed the second's"
+        );
     }
 
     /// Many at a time, for the same path, again and again: never two that hold it.
@@ -336,13 +356,13 @@ mod tests {
     fn of_many_at_a_time_one_has_it() {
         use std::sync::atomic::{AtomicU32, Ordering};
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("f");
+        let path = folder.path().join("f");
         let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while taken.load(Ordering::SeqCst) < 300 {
-                        let Ok(claim) = take(&target) else { continue };
+                        let Ok(claim) = take(&path) else { continue };
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
                         taken.fetch_add(1, Ordering::SeqCst);
                         holders.fetch_sub(1, Ordering::SeqCst);

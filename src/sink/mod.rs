@@ -11,6 +11,7 @@ pub use output::Output;
 pub use rotation::Rotation;
 
 use crate::batch::Batch;
+use crate::claim;
 use crate::error::Error;
 use crate::sys;
 use log::warn;
@@ -68,7 +69,7 @@ impl Sink {
     /// # Errors
     /// When it cannot be opened for writing, or another daemon writes to it.
     pub fn open(output: &Output) -> Result<Self, Error> {
-        Self::open_beside(output, &None, output::CLAIM_TRIES)
+        Self::open_beside(output, &None, claim::TRIES_AT_START)
     }
 
     /// Opens the output while we hold what `ours` says.

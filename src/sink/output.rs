@@ -2,7 +2,7 @@
 
 use crate::claim::{Claim, NoClaim};
 use crate::error::Error;
-use crate::sys;
+use crate::sys::{self, Target};
 use log::debug;
 use socket2::Socket;
 use std::fmt;
@@ -52,9 +52,7 @@ impl Output {
         let result = sys::follow_own_links(path).and_then(|target| match target.path.metadata() {
             // To open a FIFO, even to close it again, would be an event for its reader.
             Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => {
-                sys::open_output(path, false).and_then(|file| check_claim(&target.path, &file))
-            }
+            Ok(_) => sys::open_output(path, false).and_then(|file| check_claim(&target, &file)),
             Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path),
             Err(e) => Err(e),
         });
@@ -85,9 +83,6 @@ impl Channel {
 /// What keeps other daemons from the output, until it is dropped; `None` where there is nothing to keep.
 pub(super) type Hold = Option<Rc<Claim>>;
 
-/// How often a start tries to claim the output, in case somebody only looks: for some 50 ms.
-pub(super) const CLAIM_TRIES: u32 = 5;
-
 /// Makes a regular file at `path` ours until it is closed and the claim is dropped. Anything else may have several
 /// writers. `ours` is the claim that we have already, which may be the one to this path.
 ///
@@ -101,7 +96,7 @@ pub(super) fn claim(path: &Path, file: &File, ours: &Hold, tries: u32) -> io::Re
     if !found.is_file() {
         return Ok(None);
     }
-    let target = place_of(sys::follow_own_links(path)?.path, file);
+    let target = sys::follow_own_links(path)?;
     let hold = match ours {
         Some(claim) if claim.is_of(&target) => Some(Rc::clone(claim)),
         _ => held(Claim::take(&target, tries, || is_locked(file)))?.map(Rc::new),
@@ -111,23 +106,13 @@ pub(super) fn claim(path: &Path, file: &File, ours: &Hold, tries: u32) -> io::Re
 }
 
 /// Tells whether [`claim`] would succeed; several may ask at a time.
-fn check_claim(target: &Path, file: &File) -> io::Result<()> {
+fn check_claim(target: &Target, file: &File) -> io::Result<()> {
     let found = file.metadata()?;
     if !found.is_file() {
         return Ok(());
     }
-    let target = place_of(target.to_owned(), file);
-    let hold = held(Claim::check(&target, || is_locked(file)))?;
+    let hold = held(Claim::check(target, || is_locked(file)))?;
     refuse_if_needed(file.try_lock_shared(), hold.is_none(), &found)
-}
-
-/// Where an open file really is, if that can be told: a link that only the kernel makes (/proc/self/fd/1) leads to a
-/// place with a name.
-fn place_of(target: PathBuf, file: &File) -> PathBuf {
-    match target.canonicalize() {
-        Ok(real) if sys::is_still(&real, file) => real,
-        _ => target,
-    }
 }
 
 fn held<T>(claimed: Result<T, NoClaim>) -> io::Result<Option<T>> {

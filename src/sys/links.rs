@@ -23,6 +23,16 @@ pub struct Target {
     pub(super) flags: libc::c_int,
 }
 
+impl Target {
+    /// Where it is, by a name: a link that only the kernel makes (/proc/self/fd/1) leads to a file that has one, as a
+    /// rule.
+    pub fn place(&self) -> PathBuf {
+        let is_kernels = self.flags & libc::O_NOFOLLOW == 0;
+        let real = is_kernels.then(|| self.path.canonicalize().ok()).flatten();
+        real.unwrap_or_else(|| self.path.clone())
+    }
+}
+
 /// Follows the links in the path's last place by hand, as long as each belongs to root or to us. What
 /// stands at the end need not exist.
 ///

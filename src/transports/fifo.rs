@@ -7,7 +7,7 @@ use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
 use super::{BindOptions, DEFAULT_MODE, pipe_size};
-use crate::claim::{Claim, NoClaim};
+use crate::claim::{self, Claim, NoClaim};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
 use log::warn;
@@ -32,6 +32,8 @@ pub struct FifoSource {
     taken_since_stop: usize,
     /// What the pipe holds, in bytes.
     size: usize,
+    /// What tells other daemons of one that was opened for us, if that can be had.
+    _claim: Option<Claim>,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
 }
@@ -47,14 +49,16 @@ struct Place {
 /// How often a stop tries to be quicker than the writers, in one turn.
 const PLUG_TRIES: usize = 16;
 
-/// How often a start tries to claim the path, in case somebody only looks: for some 50 ms.
-const CLAIM_TRIES_MAX: u32 = 5;
-
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
     let target = sys::follow_own_links(path)?;
-    let claim = claim(path, &target, options)?;
+    let tries = options.lock_tries.min(claim::TRIES_AT_START);
+    // First, so that of two daemons one makes the FIFO. Who else has it open is none of our business.
+    let claim = Claim::take(&target, tries, || is_read(&target));
+    if matches!(claim, Err(NoClaim::Taken)) {
+        return Err(Reason::in_use()); // each of the two would get some of the records
+    }
     let is_new = match sys::make_fifo(&target.path, options.first_mode()) {
         Ok(()) => true,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
@@ -69,28 +73,17 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         let _ = fs::remove_file(&target.path);
     }
     let (reader, metadata) = opened?;
+    if let Err(NoClaim::Unknowable(reason)) = &claim {
+        warn!(
+            "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
+            path.display()
+        );
+    }
     let size = pipe_size::set(&reader, options.buffer);
     let identity = Identity::of(&metadata);
     let place = Place { target, identity };
     let fifo = FifoSource::new(reader, size, Some(place), options.record_bytes_max);
-    Ok((fifo, BoundPath::fifo(path, identity, claim)))
-}
-
-/// Makes sure that no other daemon reads the FIFO: the two would each get some of the records. Who else has it
-/// open is no daemon, and none of our business. `None`: it cannot be told, and that is said.
-fn claim(path: &Path, target: &Target, options: &BindOptions) -> Result<Option<Claim>, Reason> {
-    let tries = options.lock_tries.min(CLAIM_TRIES_MAX);
-    match Claim::take(&target.path, tries, || is_read(target)) {
-        Ok(claim) => Ok(Some(claim)),
-        Err(NoClaim::Taken) => Err(Reason::in_use()),
-        Err(NoClaim::Unknowable(reason)) => {
-            warn!(
-                "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
-                path.display()
-            );
-            Ok(None)
-        }
-    }
+    Ok((fifo, BoundPath::fifo(path, identity, claim.ok())))
 }
 
 /// Tells whether some process has the FIFO open for reading.
@@ -138,7 +131,7 @@ pub(super) fn check(path: &Path) -> Result<(), Reason> {
         Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path)?,
         Err(e) => return Err(e.into()),
     }
-    match Claim::check(&target.path, || is_read(&target)) {
+    match Claim::check(&target, || is_read(&target)) {
         Err(NoClaim::Taken) => Err(Reason::in_use()),
         Ok(()) | Err(NoClaim::Unknowable(_)) => Ok(()),
     }
@@ -169,9 +162,12 @@ fn is_fifo(file: &File) -> io::Result<bool> {
 impl FifoSource {
     /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
     /// has no end; if it has one, it is read on.
-    pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
+    pub(super) fn inherited(reader: File, claim: Option<Claim>, record_bytes_max: usize) -> Self {
         let size = pipe_size::of(&reader);
-        Self::new(reader, size, None, record_bytes_max)
+        Self {
+            _claim: claim,
+            ..Self::new(reader, size, None, record_bytes_max)
+        }
     }
 
     fn new(reader: File, size: usize, place: Option<Place>, record_bytes_max: usize) -> Self {
@@ -183,6 +179,7 @@ impl FifoSource {
             ending: None,
             taken_since_stop: 0,
             size,
+            _claim: None,
         }
     }
 
@@ -218,6 +215,14 @@ impl FifoSource {
         for _ in 0..PLUG_TRIES {
             match self.stream.turn(cx, true) {
                 Turn::Drained if !plug.put(self.stream.reader()) => {}
+                Turn::Drained => {
+                    // Somebody may have come meanwhile who keeps the pipe, and whom the plug would shut out.
+                    if matches!(Ending::of(&mut self.stream), Ending::Kept) {
+                        plug.pull(self.stream.reader(), self.size);
+                        self.ending = Some(Ending::Kept);
+                    }
+                    return Turn::Drained;
+                }
                 turn => return turn,
             }
         }

@@ -82,4 +82,10 @@ impl Plug {
         // A newline stays, so that a process which reads the pipe after us meets one blank line.
         reader.read_exact(&mut filler[1..]).is_ok()
     }
+    /// Takes it out of the pipe again, which is to hold so many bytes as before.
+    pub(super) fn pull(&self, reader: &mut impl Read, bytes: usize) {
+        // The newline is all that is in it. As far as it goes: a pipe of one page works as well.
+        let _ = reader.read(&mut [0]);
+        let _ = sys::set_pipe_size(self.writer.as_fd(), bytes);
+    }
 }

@@ -1,7 +1,9 @@
 //! FIFOs that somebody else holds open: rsyslog's ompipe and syslog-ng's pipe() open theirs for reading as well.
 
 use crate::fifo::libc_o_nonblock;
-use crate::harness::{Folder, Nobody, Setup, aggregator, one_line, run, wait_for};
+use crate::harness::{
+    Folder, Nobody, Setup, aggregator, has_program, one_line, run, skip, wait_for,
+};
 use log_aggregator::sys::pipe_size;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -167,6 +169,36 @@ fn a_mere_writer_gets_its_room_back_from_the_next_daemon() {
         daemon.signal("TERM");
         assert_eq!(daemon.wait_unchecked().lines.len(), 2);
     }
+}
+
+/// Somebody who opens it after the stop has looked is not shut out either. strace makes that moment long.
+#[test]
+fn a_holder_that_comes_during_the_stop_is_not_shut_out() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let trace = folder.path("trace");
+    let daemon = Setup::new(&folder, &["fifo"])
+        .args(["--buffer=131072"])
+        .wrapper(["strace", "-o", trace.to_str().unwrap()])
+        .wrapper(["-e", "trace=openat,fcntl"])
+        .wrapper(["-e", "inject=fcntl:delay_enter=500000"])
+        .start();
+    let writer = open(&folder, false, true);
+    daemon.signal("TERM");
+    wait_for("the look", || {
+        let calls = fs::read_to_string(&trace).unwrap();
+        calls.contains("ENXIO")
+    });
+    let mut holder = open(&folder, true, true); // before it fills the pipe
+    let stopped = daemon.wait();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
+    assert_eq!(pipe_size(writer.as_fd()).unwrap(), 131_072);
+    holder.write_all(b"{\"n\":1}\n").unwrap();
+    let daemon = Setup::new(&folder, &["fifo"]).start();
+    daemon.wait_for_lines(1);
+    assert_eq!(daemon.stop().lines, ["{\"n\":1}"]);
 }
 
 #[test]

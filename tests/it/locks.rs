@@ -283,6 +283,25 @@ fn a_fifo_may_have_any_name() {
     }
 }
 
+/// A FIFO that a service manager holds is open for reading all the time; only the lock tells whether a daemon runs.
+#[test]
+fn a_fifo_that_was_opened_for_a_daemon_is_its_own() {
+    let folder = Folder::new();
+    make_fifo(&folder.path("fifo"), 0o660);
+    let holder = hold(&folder.path("fifo"));
+    let mut setup = Setup::new(&folder, &[])
+        .wrapper(["sh", "-c"])
+        .wrapper(["LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 </dev/null"]);
+    setup.stdin = holder.try_clone().unwrap().into();
+    let daemon = setup.start();
+    let said = refused(aggregator, daemon.endpoint("fifo"), &folder.path("other"));
+    assert!(said.contains("in use by a running process"), "{said}");
+    assert_eq!(daemon.stop().stderr, "");
+    let daemon = Setup::new(&folder, &["fifo"]).start();
+    assert_eq!(daemon.stop().stderr, "");
+    assert!(!folder.names().iter().any(|name| name.ends_with(".lock")));
+}
+
 /// In the working directory, and when the FIFO is replaced: the claim goes on to the new one.
 #[test]
 fn a_relative_fifo_that_is_replaced_stays_claimed() {
