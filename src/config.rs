@@ -118,6 +118,15 @@ pub struct Options {
     #[argh(option, arg_name = "N", from_str_fn(cli::number::<0, {u64::MAX}>))]
     rotate_keep: Option<u64>,
 
+    /// after how long half a line on a FIFO becomes a record, counted from its last bytes; 0 is never (default: 5)
+    #[argh(
+        option,
+        arg_name = "SECONDS",
+        default = "Duration::from_secs(5)",
+        from_str_fn(seconds)
+    )]
+    half_line: Duration,
+
     /// how long a stop may take to read and write what is queued (default: 10)
     #[argh(
         option,
@@ -158,6 +167,8 @@ pub struct Config {
     pub sync_policy: SyncPolicy,
     /// When the output file is full, if ever.
     pub rotation: Option<Rotation>,
+    /// After how long half a line on a FIFO becomes a record; `None`: never.
+    pub half_line: Option<Duration>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// Only check.
@@ -209,6 +220,7 @@ impl Config {
             linger: options.linger,
             sync_policy: options.sync,
             rotation,
+            half_line: Some(options.half_line).filter(|time| !time.is_zero()),
             drain_time_max: options.drain_timeout,
             check: options.check,
         })
@@ -359,6 +371,7 @@ mod tests {
                 linger: LingerPolicy::Auto,
                 sync_policy: SyncPolicy::Exit,
                 rotation: None,
+                half_line: Some(Duration::from_secs(5)),
                 drain_time_max: Duration::from_secs(10),
                 check: false,
             }
@@ -370,13 +383,13 @@ mod tests {
         let spaced = config(
             "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
              --max-connections 7 --socket-mode 0600 --socket-owner 7 --socket-group root --buffer 4096 --stamp --sync interval=0.5 \
-             --linger 250 --drain-timeout 3 --check",
+             --linger 250 --half-line 0.25 --drain-timeout 3 --check",
         )
         .unwrap();
         let joined = config(
             "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
              --max-connections=7 --socket-mode=600 --socket-owner=7 --socket-group=0 --buffer=4096 --stamp --sync=interval=0.5 \
-             --linger=250 --drain-timeout=3 --check",
+             --linger=250 --half-line=0.25 --drain-timeout=3 --check",
         )
         .unwrap();
         assert_eq!(spaced, joined);
@@ -390,6 +403,8 @@ mod tests {
         assert_eq!(spaced.bind.buffer, BufferSize::Bytes(4096));
         let half_a_second = Duration::from_millis(500);
         assert_eq!(spaced.sync_policy, SyncPolicy::Interval(half_a_second));
+        assert_eq!(spaced.half_line, Some(Duration::from_millis(250)));
+        assert_eq!(config("--half-line 0").unwrap().half_line, None);
         assert_eq!(spaced.drain_time_max, Duration::from_secs(3));
     }
 
@@ -434,6 +449,9 @@ mod tests {
             ("--linger soon", "and not auto"),
             ("--linger 100001", "from 0 to 100000"),
             ("--sync interval=soon", "number of seconds"),
+            ("--half-line soon", "number of seconds"),
+            ("--half-line -1", "number of seconds"),
+            ("--half-line nan", "number of seconds"),
             ("--drain-timeout -1", "number of seconds"),
             ("--drain-timeout inf", "number of seconds"),
         ] {

@@ -49,6 +49,7 @@ fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
         bind: config.bind,
         connections_max: config.raise_connections_max()?,
         stamping: config.stamping,
+        half_line: config.half_line,
         drain_time_max: config.drain_time_max,
         linger: config.linger,
         sync_policy: config.sync_policy,

@@ -3,6 +3,7 @@
 //! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
 //! has completed. Nothing here knows a transport; see [`Source`].
 
+mod half_line;
 mod linger;
 mod outcome;
 mod outlet;
@@ -24,6 +25,7 @@ use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source, TurnContext};
+use half_line::HalfLines;
 use linger::{Linger, Next, Round};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Whether records get `_transport` and the two times.
     pub stamping: bool,
+    /// After how long half a line on a FIFO becomes a record; `None`: never.
+    pub half_line: Option<Duration>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// How long to wait between rounds, so that one serves many records.
@@ -108,6 +112,7 @@ pub struct Reactor {
     waiting: Waiting,
     /// Standard error is watched, since it owes something.
     is_owing: bool,
+    half_lines: HalfLines,
     stop: Stop,
     /// A source had to be left with something in it.
     is_undrained: bool,
@@ -179,6 +184,7 @@ impl Reactor {
             fullness: 0.0,
             waiting: Waiting::default(),
             is_owing: false,
+            half_lines: HalfLines::new(settings.half_line),
             stop: Stop::No,
             is_undrained: false,
         })
@@ -274,6 +280,7 @@ impl Reactor {
             self.table.retry_due().filter(|_| self.outlet.is_open()),
             self.paths.deadline(),
             self.outlet.deadline(),
+            self.half_line_deadline(),
         ];
         let due = dues.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
@@ -318,6 +325,7 @@ impl Reactor {
         if self.table.retry_due().is_some() {
             self.table.wake_due(Instant::now());
         }
+        self.see_to_half_lines();
         self.outlet.see_to_deadlines();
         self.see_to_the_stops_deadline();
     }
@@ -362,6 +370,7 @@ impl Reactor {
         } else {
             entry.source.turn(&mut cx)
         };
+        (self.half_lines).settle(token, turn, &mut entry.source, &mut cx.recorder);
         let (found, errors) = (cx.found, cx.errors);
         self.intakes[intake].counters.errors += errors;
         let lines = self.outlet.lines_of(intake);

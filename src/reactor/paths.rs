@@ -211,6 +211,9 @@ impl Reactor {
     /// is read first. Tells whether it could.
     fn bind_anew(&mut self, index: usize) -> bool {
         let intake = &mut self.intakes[index];
+        if let Some(path) = &mut intake.path {
+            path.let_go();
+        }
         let options = BindOptions {
             lock_tries: 1,
             ..self.settings.bind

@@ -17,12 +17,13 @@ pub use rotation::Rotation;
 pub use standard::Standard;
 
 use crate::batch::Batch;
+use crate::claim;
 use crate::error::Error;
 use crate::failure::{self, Answer, Call, Tries};
 use crate::sys;
 use ending::Ending;
 use log::warn;
-use output::{Channel, Opened};
+use output::{Channel, Hold, Opened};
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -72,6 +73,8 @@ pub struct Sink {
     ending: Ending,
     /// Set where standard output could only be kept from blocking for all who share it.
     _shared: Option<sys::NonBlocking>,
+    /// Of a regular file. It goes on from one file to the next at the same path.
+    hold: Hold,
 }
 
 impl Sink {
@@ -84,18 +87,18 @@ impl Sink {
         Self::open_after(output, record_bytes_max, None)
     }
 
-    /// Opens the output; a file that is not there is made like the old one.
+    /// Opens the output; a file that is not there is made like the one of `old`, and what that one holds stays held.
     fn open_after(
         output: &Output,
         record_bytes_max: usize,
-        old: Option<&File>,
+        old: Option<&Self>,
     ) -> Result<Self, Error> {
         let failed = |e: io::Error| output::open_error(output, &e);
         let Opened {
             channel,
             is_given,
             shared,
-        } = Opened::new(output, old).map_err(failed)?;
+        } = Opened::new(output, old.and_then(Self::own_file)).map_err(failed)?;
         let mut standard = Standard::compare(channel.as_fd()).map_err(failed)?;
         // Asked for by its name, it is even where a line for a person would do no harm.
         standard.output |= *output == Output::Stdout;
@@ -106,7 +109,7 @@ impl Sink {
             }
             Channel::Socket(_) => (false, 0),
         };
-        let sink = Self {
+        let mut sink = Self {
             channel,
             output: output.clone(),
             record_bytes_max,
@@ -116,9 +119,14 @@ impl Sink {
             length,
             ending: Ending::Whole,
             _shared: shared,
+            hold: None,
         };
-        if let Some(file) = sink.own_file() {
-            output::lock(file).map_err(failed)?;
+        if let Some((file, path)) = sink.file_at_path() {
+            let (hold, tries) = match old {
+                Some(old) => (&old.hold, 1),
+                None => (&None, claim::TRIES_AT_START),
+            };
+            sink.hold = output::claim(path, file, hold, tries).map_err(failed)?;
         }
         Ok(sink)
     }

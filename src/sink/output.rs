@@ -1,16 +1,18 @@
 //! Opening the output: a file that is ours alone, or standard output in a form that never blocks.
 
 use super::standard::Standard;
+use crate::claim::{Claim, NoClaim};
 use crate::error::Error;
-use crate::sys;
-use log::warn;
+use crate::sys::{self, Target};
+use log::{debug, warn};
 use socket2::Socket;
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Where records are to go, as the user said it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Output {
         let result = sys::follow_own_links(path).and_then(|target| match target.path.metadata() {
             // To open a FIFO, even to close it again, would be an event for its reader.
             Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => sys::open_output(&target, false).and_then(|file| check_lock(&file)),
+            Ok(_) => sys::open_output(&target, false).and_then(|file| check_claim(&target, &file)),
             Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path),
             Err(e) => Err(e),
         });
@@ -141,30 +143,75 @@ fn open_after(target: &sys::Target, old: &File) -> io::Result<File> {
     }
 }
 
-/// Makes a regular file ours until it is closed. Anything else may have several writers.
-pub(super) fn lock(file: &File) -> io::Result<()> {
-    lock_as(file, File::try_lock)
+/// What keeps other daemons from the output, until it is dropped; `None` where there is nothing to keep.
+pub(super) type Hold = Option<Rc<Claim>>;
+
+/// Makes a regular file at `path` ours until it is closed and the claim is dropped. Anything else may have several
+/// writers. `ours` is the claim that we have already, which may be the one to this path.
+///
+/// The file itself is locked as well, as far as that goes: for a daemon that may write to it, but not make files beside
+/// it, this is the only lock. There a stranger's lock keeps us out, who may read the file: two daemons would do it harm.
+///
+/// # Errors
+/// When another daemon has it, or may have it.
+pub(super) fn claim(path: &Path, file: &File, ours: &Hold, tries: u32) -> io::Result<Hold> {
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Ok(None);
+    }
+    let target = sys::follow_own_links(path)?;
+    let hold = match ours {
+        Some(claim) if claim.is_of(&target) => Some(Rc::clone(claim)),
+        _ => held(Claim::take(&target, tries, || is_locked(file)))?.map(Rc::new),
+    };
+    refuse_if_needed(file.try_lock(), hold.is_none(), &found)?;
+    Ok(hold)
 }
 
-/// Tells whether [`lock`] would succeed; several may ask at a time.
-fn check_lock(file: &File) -> io::Result<()> {
-    lock_as(file, File::try_lock_shared)
-}
-
-fn lock_as(
-    file: &File,
-    try_lock: impl FnOnce(&File) -> Result<(), TryLockError>,
-) -> io::Result<()> {
-    if !file.metadata()?.is_file() {
+/// Tells whether [`claim`] would succeed; several may ask at a time.
+fn check_claim(target: &Target, file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Ok(());
     }
-    match try_lock(file) {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(io::Error::other("in use by another aggregator")),
+    let hold = held(Claim::check(target, || is_locked(file)))?;
+    refuse_if_needed(file.try_lock_shared(), hold.is_none(), &found)
+}
+
+fn held<T>(claimed: Result<T, NoClaim>) -> io::Result<Option<T>> {
+    match claimed {
+        Ok(claim) => Ok(Some(claim)),
+        Err(NoClaim::Taken) => Err(io::Error::other("in use by another aggregator")),
+        Err(NoClaim::Unknowable(reason)) => {
+            debug!("{reason}; the output is locked itself");
+            Ok(None)
+        }
+    }
+}
+
+/// Whether the lock on the file itself decides: where there is no other, or where another daemon may know the file by
+/// another name.
+fn refuse_if_needed(
+    locked: Result<(), TryLockError>,
+    is_only_lock: bool,
+    found: &Metadata,
+) -> io::Result<()> {
+    match locked {
+        Err(TryLockError::WouldBlock) if is_only_lock || found.nlink() > 1 => {
+            Err(io::Error::other(
+                "in use by another aggregator, or locked by some other process (lslocks says by which)",
+            ))
+        }
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
         // Not every file system has locks.
         Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(e)) => Err(e),
     }
+}
+
+/// Tells whether some process has locked the file, as a daemon does that writes to it.
+fn is_locked(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| sys::is_locked(&found))
 }
 
 pub(super) fn open_error(output: &Output, error: &io::Error) -> Error {

@@ -88,7 +88,7 @@ impl Sink {
         if !self.is_elsewhere() {
             return Ok(None);
         }
-        Self::open_after(&self.output, self.record_bytes_max, self.own_file()).map(Some)
+        Self::open_after(&self.output, self.record_bytes_max, Some(self)).map(Some)
     }
 
     /// Opens its file a second time, for reading and, if `write` says so, for writing where it is.

@@ -127,14 +127,23 @@ pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
     open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0)
 }
 
-/// Opens a write end of the FIFO that `reader` reads, without blocking: the very pipe, whatever its path
+/// Opens a write end of the FIFO that `end` is an end of, without blocking: the very pipe, whatever its path
 /// names by now.
 ///
 /// # Errors
-/// What `man 2 open` lists: EACCES where we may only read it.
-pub fn open_write_end_of(reader: BorrowedFd<'_>) -> io::Result<File> {
-    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
-    open(path.as_ref(), libc::O_WRONLY | libc::O_NONBLOCK, 0)
+/// ENXIO ([`is_no_reader`](super::is_no_reader)) when nobody reads it, EACCES where we may only read it, and what
+/// else `man 2 open` lists.
+pub fn open_write_end_of(end: BorrowedFd<'_>) -> io::Result<File> {
+    open_fifo_writer(Path::new(&format!("/proc/self/fd/{}", end.as_raw_fd())))
+}
+
+/// As [`open_write_end_of`], but a read end.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn open_read_end_of(end: BorrowedFd<'_>) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    open(path.as_ref(), libc::O_RDONLY | libc::O_NONBLOCK, 0)
 }
 
 /// Makes reads and writes on a FIFO's end that we opened wait again.

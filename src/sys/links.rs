@@ -2,6 +2,7 @@
 
 use super::cvt;
 use super::files::{folder_of, pin};
+use super::locks::effective_user;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -29,6 +30,13 @@ impl Target {
     pub fn is_kernels_link(&self) -> bool {
         self.flags == 0
     }
+
+    /// Where it is, by a name: a link that only the kernel makes (/proc/self/fd/1) leads to a file that has one, as a
+    /// rule.
+    pub fn place(&self) -> PathBuf {
+        let real = (self.is_kernels_link()).then(|| self.path.canonicalize().ok());
+        real.flatten().unwrap_or_else(|| self.path.clone())
+    }
 }
 
 /// Follows the links in the path's last place by hand, as long as each belongs to root or to us. What
@@ -37,8 +45,7 @@ impl Target {
 /// # Errors
 /// `PermissionDenied` when a link belongs to somebody else; ELOOP and what `man 2 open` lists.
 pub fn follow_own_links(path: &Path) -> io::Result<Target> {
-    // SAFETY: geteuid takes nothing and cannot fail.
-    let us = unsafe { libc::geteuid() };
+    let us = effective_user();
     let target = |path, flags| Ok(Target { path, flags });
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {

@@ -117,11 +117,9 @@ pub fn open_again(file: &File, write: bool) -> io::Result<File> {
 /// # Errors
 /// What `man 2 open` lists.
 pub fn open_to_look_at(target: &Target, write: bool) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(write)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | target.flags)
-        .open(&target.path)
+    let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
+    let flags = access | libc::O_NONBLOCK | libc::O_NOCTTY | target.flags;
+    open(&target.path, flags, 0)
 }
 
 /// A path that leads to the file that is open, whatever other names it has.

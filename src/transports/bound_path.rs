@@ -2,9 +2,11 @@
 
 use super::reason::Reason;
 use super::{BindOptions, DEFAULT_MODE};
+use crate::claim::Claim;
 use crate::sys;
+pub(super) use crate::sys::is_still;
 use log::Level;
-use std::fs::{File, Metadata, TryLockError, metadata, remove_file, symlink_metadata};
+use std::fs::{File, Metadata, TryLockError, metadata, remove_file};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,12 @@ enum Bound {
     /// Removed when we leave: a socket is of no use without the process that has bound it. The pin
     /// keeps the file's number from being given to another, also when the socket is closed.
     Socket { pin: File, aside: Option<Aside> },
-    /// Stays: writers wait there for the next daemon. The read end keeps the number.
-    Fifo { identity: Identity },
+    /// Stays: writers wait there for the next daemon. The read end keeps the number. `None`: another
+    /// daemon would not be noticed.
+    Fifo {
+        identity: Identity,
+        claim: Option<Claim>,
+    },
 }
 
 impl BoundPath {
@@ -55,20 +61,25 @@ impl BoundPath {
     pub fn is_at(&self, path: &Path) -> bool {
         match &self.file {
             Bound::Socket { pin, .. } => is_still(path, pin),
-            Bound::Fifo { identity } => {
+            Bound::Fifo { identity, .. } => {
                 metadata(path).is_ok_and(|found| Identity::of(&found) == *identity)
             }
         }
     }
 
     /// The path of a FIFO whose read end is open for at least as long as this exists.
-    pub(super) fn fifo(path: &Path, reader: &File) -> io::Result<Self> {
-        Ok(Self {
+    pub(super) fn fifo(path: &Path, identity: Identity, claim: Option<Claim>) -> Self {
+        Self {
             path: path.to_owned(),
-            file: Bound::Fifo {
-                identity: Identity::of(&reader.metadata()?),
-            },
-        })
+            file: Bound::Fifo { identity, claim },
+        }
+    }
+
+    /// Lets go of what keeps other daemons from the path, before we bind it anew: it would keep us out as well.
+    pub fn let_go(&mut self) {
+        if let Bound::Fifo { claim, .. } = &mut self.file {
+            *claim = None;
+        }
     }
 
     /// Gives a socket's path to the owner and the group that were asked for, and only then the
@@ -164,14 +175,6 @@ pub(super) struct Identity(u64, u64);
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self(metadata.dev(), metadata.ino())
-    }
-}
-
-/// Tells whether the path, not followed, still names the pinned file.
-pub(super) fn is_still(path: &Path, pin: &File) -> bool {
-    match (symlink_metadata(path), pin.metadata()) {
-        (Ok(found), Ok(pinned)) => Identity::of(&found) == Identity::of(&pinned),
-        _ => false,
     }
 }
 

@@ -1,27 +1,22 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
-use super::bound_path::{self, BoundPath, Identity};
+use super::bound_path::{BoundPath, Identity};
 use super::fullness::Capacity;
-use super::plug::Plug;
+use super::plug::Ending;
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
-use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use super::{BindOptions, DEFAULT_MODE, pipe_size};
+use crate::claim::{self, Claim, NoClaim};
 use crate::failure::{Call, Failure};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
-use log::{info, warn};
+use log::warn;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-
-/// Where the kernel says how large a pipe may be made.
-const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
-
-/// What the kernel gives a new pipe (`man 7 pipe`).
-const PIPE_USUAL_SIZE: usize = 64 << 10;
 
 /// A FIFO's read end, and the line that its writers have begun. They share one stream.
 #[derive(Debug)]
@@ -37,8 +32,14 @@ pub struct FifoSource {
     reports_changes: bool,
     /// Whether we have said that it cannot be opened anew, since it last could.
     has_warned: bool,
-    /// Keeps writers out, from the stop on.
-    plug: Option<Plug>,
+    /// How it is left, from the stop on.
+    ending: Option<Ending>,
+    /// Bytes read since the stop.
+    taken_since_stop: usize,
+    /// What the pipe holds, in bytes.
+    size: usize,
+    /// What tells other daemons of one that was opened for us, if that can be had.
+    _claim: Option<Claim>,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
 }
@@ -62,12 +63,16 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         return Err(Reason::new("rehearsal"));
     }
     let target = sys::follow_own_links(path)?;
-    // Until we read it, another daemon that starts would find it free.
-    let _lock = bound_path::lock_folder_of(&target.path, options.lock_tries);
+    let tries = options.lock_tries.min(claim::TRIES_AT_START);
+    // First, so that of two daemons one makes the FIFO. Who else has it open is none of our business.
+    let claim = Claim::take(&target, tries, || is_read(&target));
+    if matches!(claim, Err(NoClaim::Taken)) {
+        return Err(Reason::in_use()); // each of the two would get some of the records
+    }
     let is_new = match sys::make_fifo(&target.path, options.first_mode()) {
         Ok(()) => true,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            refuse_unless_free(&target.path)?;
+            refuse_unless_fifo(&target.path)?;
             false
         }
         Err(e) => return Err(e.into()),
@@ -78,21 +83,22 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         let _ = fs::remove_file(&target.path);
     }
     let (reader, metadata) = opened?;
-    let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
-    let bound = BoundPath::fifo(path, &reader)?;
-    let fifo = FifoSource {
-        stream: StreamSource::of_fifo(reader, options.record_bytes_max, Capacity::of_pipe(size)),
-        place: Some(Place {
-            target,
-            identity: Identity::of(&metadata),
-        }),
-        may_have_unseen_end: true, // a daemon before us may have left something
-        reports_changes: false,
-        has_warned: false,
-        is_retired: false,
-        plug: None,
-    };
-    Ok((fifo, bound))
+    if let Err(NoClaim::Unknowable(reason)) = &claim {
+        warn!(
+            "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
+            path.display()
+        );
+    }
+    let size = pipe_size::set(&reader, options.buffer);
+    let identity = Identity::of(&metadata);
+    let place = Place { target, identity };
+    let fifo = FifoSource::new(reader, size, Some(place), options.record_bytes_max);
+    Ok((fifo, BoundPath::fifo(path, identity, claim.ok())))
+}
+
+/// Tells whether some process has the FIFO open for reading.
+fn is_read(target: &Target) -> bool {
+    sys::open_fifo_writer(&target.path).is_ok()
 }
 
 fn open_and_hand_over(
@@ -129,17 +135,19 @@ fn hand_over(reader: &File, is_new: bool, options: &BindOptions) -> Result<(), R
 
 /// Tells whether [`open`] would succeed.
 pub(super) fn check(path: &Path) -> Result<(), Reason> {
-    let path = sys::follow_own_links(path)?.path;
-    match path.symlink_metadata() {
-        Ok(_) => refuse_unless_free(&path),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(&path)?),
-        Err(e) => Err(e.into()),
+    let target = sys::follow_own_links(path)?;
+    match target.path.symlink_metadata() {
+        Ok(_) => refuse_unless_fifo(&target.path)?,
+        Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path)?,
+        Err(e) => return Err(e.into()),
+    }
+    match Claim::check(&target, || is_read(&target)) {
+        Err(NoClaim::Taken) => Err(Reason::in_use()),
+        Ok(()) | Err(NoClaim::Unknowable(_)) => Ok(()),
     }
 }
 
-/// Refuses a path that is not a FIFO, and a FIFO that another process reads: the two would each get
-/// some of the records.
-fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
+fn refuse_unless_fifo(path: &Path) -> Result<(), Reason> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
         return Err(Reason::new(
@@ -150,11 +158,7 @@ fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
     if !kind.is_fifo() {
         return Err(not_a_fifo());
     }
-    match sys::open_fifo_writer(path) {
-        Ok(_) => Err(Reason::in_use()),
-        Err(e) if sys::is_no_reader(&e) => Ok(()),
-        Err(e) => Err(e.into()),
-    }
+    Ok(())
 }
 
 fn not_a_fifo() -> Reason {
@@ -165,55 +169,29 @@ fn is_fifo(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.file_type().is_fifo())
 }
 
-/// Sets the pipe's capacity and returns it; what cannot be had is said and done without.
-fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
-    let bytes = match buffer {
-        BufferSize::Default => return undo_plug(reader),
-        BufferSize::Bytes(bytes) => bytes,
-        BufferSize::Max => sys::number_in(PIPE_MAX_SIZE)?,
-    };
-    match sys::set_pipe_size(reader.as_fd(), bytes) {
-        Ok(got) => {
-            info!("fifo: pipe of {got} bytes (asked for {bytes})");
-            Some(got)
-        }
-        Err(e) => {
-            warn!(
-                "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
-                 choose a smaller --buffer or raise fs.pipe-max-size"
-            );
-            None
-        }
-    }
-}
-
-/// Gives a pipe its usual size that a writer has kept since the stop of a daemon before us, and returns what
-/// it has then.
-fn undo_plug(reader: &File) -> Option<usize> {
-    let bytes = sys::pipe_size(reader.as_fd()).ok()?;
-    if bytes < PIPE_USUAL_SIZE {
-        // It works as well without: a user who has too many pipes gets only small ones.
-        return sys::set_pipe_size(reader.as_fd(), PIPE_USUAL_SIZE).ok();
-    }
-    Some(bytes)
-}
-
 impl FifoSource {
     /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
     /// has no end; if it has one, it is read on.
-    pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
+    pub(super) fn inherited(reader: File, claim: Option<Claim>, record_bytes_max: usize) -> Self {
+        let size = pipe_size::of(&reader);
         Self {
-            stream: StreamSource::of_fifo(
-                reader,
-                record_bytes_max,
-                Capacity::of_pipe(PIPE_USUAL_SIZE),
-            ),
-            place: None,
-            may_have_unseen_end: true,
+            _claim: claim,
+            ..Self::new(reader, size, None, record_bytes_max)
+        }
+    }
+
+    fn new(reader: File, size: usize, place: Option<Place>, record_bytes_max: usize) -> Self {
+        Self {
+            stream: StreamSource::of_fifo(reader, record_bytes_max, Capacity::of_pipe(size)),
+            place,
+            may_have_unseen_end: true, // somebody before us may have left something
             reports_changes: false,
             has_warned: false,
             is_retired: false,
-            plug: None,
+            ending: None,
+            taken_since_stop: 0,
+            size,
+            _claim: None,
         }
     }
 
@@ -237,24 +215,40 @@ impl FifoSource {
         }
     }
 
-    /// Reads the rest, and ends with a pipe that takes nothing more.
+    /// Reads the rest, and ends with a pipe that takes nothing more, or that somebody else keeps.
     fn last_turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        if self.plug.is_none() {
-            match Plug::new(self.as_fd()) {
-                Ok(plug) => self.plug = Some(plug),
-                Err(e) => info!(
-                    "a FIFO cannot be opened for writing: {e}; what is written to it in the moment before \
-                     it is closed is lost"
-                ),
-            }
-        }
+        let ending = (self.ending).get_or_insert_with(|| Ending::of(&mut self.stream));
+        let plug = match ending {
+            Ending::Plugged(plug) => plug,
+            Ending::Unplugged => return self.stream.turn(cx, true),
+            Ending::Kept => return self.turn_before_leaving(cx),
+        };
         for _ in 0..PLUG_TRIES {
-            match (self.stream.turn(cx, true), &self.plug) {
-                (Turn::Drained, Some(plug)) if !plug.put(self.stream.reader()) => {}
-                (turn, _) => return turn,
+            match self.stream.turn(cx, true) {
+                Turn::Drained if !plug.put(self.stream.reader()) => {}
+                Turn::Drained => {
+                    // Somebody may have come meanwhile who keeps the pipe, and whom the plug would shut out.
+                    if matches!(Ending::of(&mut self.stream), Ending::Kept) {
+                        plug.pull(self.stream.reader(), self.size);
+                        self.ending = Some(Ending::Kept);
+                    }
+                    return Turn::Drained;
+                }
+                turn => return turn,
             }
         }
         Turn::Unfinished
+    }
+
+    /// Reads what was in the pipe when the stop came, and leaves what has come since to the next daemon: who writes
+    /// without a pause shall not hold us up.
+    fn turn_before_leaving(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let turn = self.stream.turn(cx, true);
+        self.taken_since_stop += self.stream.taken();
+        match turn {
+            Turn::Unfinished if self.taken_since_stop >= self.size => Turn::Drained,
+            turn => turn,
+        }
     }
 
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
@@ -301,8 +295,24 @@ impl FifoSource {
         self.is_retired = true;
     }
 
+    /// Tells whether its writers have begun a line that they have not ended.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.stream.is_within_line()
+    }
+
+    /// Makes a record of the line that they have begun, if they wrote nothing more in the last turn. Tells whether it
+    /// did.
+    pub(super) fn end_half_line(&mut self, recorder: &mut Recorder<'_>) -> bool {
+        let is_left = self.stream.taken() == 0;
+        if is_left {
+            self.stream.finish(recorder);
+        }
+        is_left
+    }
+
+    /// Ends the input: what is left of the last line becomes a record.
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
-        if self.place.is_none() {
+        if matches!(self.ending, None | Some(Ending::Kept | Ending::Unplugged)) {
             // The rest of it would be half a record for our successor.
             self.stream.read_to_newline(recorder);
         }

@@ -12,6 +12,7 @@ mod fullness;
 mod hints;
 mod inherited;
 mod listener;
+mod pipe_size;
 mod plug;
 mod reason;
 mod source;

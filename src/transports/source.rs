@@ -191,6 +191,22 @@ impl Source {
         }
     }
 
+    /// Tells whether it holds half a line that no end may ever complete: only a FIFO's input has no end of its own.
+    pub fn has_half_line(&self) -> bool {
+        match self {
+            Self::Fifo(fifo) => fifo.is_within_line(),
+            Self::Listener(_) | Self::Connection(_) | Self::Datagrams(_) => false,
+        }
+    }
+
+    /// Makes a record of that half line, if the last turn has brought nothing more of it. Tells whether it did.
+    pub fn end_half_line(&mut self, recorder: &mut Recorder<'_>) -> bool {
+        match self {
+            Self::Fifo(fifo) => fifo.end_half_line(recorder),
+            Self::Listener(_) | Self::Connection(_) | Self::Datagrams(_) => false,
+        }
+    }
+
     /// How many records it has taken from the kernel and not recorded yet, beyond an unfinished line.
     pub fn records_held(&self, record_bytes_max: usize) -> usize {
         match self {

@@ -142,9 +142,19 @@ impl<R: Read> StreamSource<R> {
         &mut self.reader
     }
 
-    /// Goes on with another reader, where no line is begun.
-    pub(super) fn replace_reader(&mut self, reader: R) {
-        self.reader = reader;
+    /// Goes on with another reader of the same bytes, or of others where no line is begun; returns the one before.
+    pub(super) fn replace_reader(&mut self, reader: R) -> R {
+        std::mem::replace(&mut self.reader, reader)
+    }
+
+    /// Bytes read in the last turn.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Tells whether a line has begun and not ended.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.framer.is_within_line()
     }
 }
 

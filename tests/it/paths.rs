@@ -208,7 +208,8 @@ fn abstract_addresses_leave_no_file() {
         let producer = run(crate::harness::producer().args(["--ipc", endpoint, "--count", "3"]));
         assert!(producer.status.success());
     }
-    assert_eq!(folder.names(), ["records.jsonl", "refused", "stderr"]);
+    let lock = ".records.jsonl.lock"; // the output's
+    assert_eq!(folder.names(), [lock, "records.jsonl", "refused", "stderr"]);
     assert_eq!(daemon.stop().count("records"), 6);
 }
 

@@ -1,9 +1,11 @@
 //! Starts daemons and producers, and looks at what they wrote.
 
 mod client;
+mod nobody;
 mod tail;
 
 pub use client::Client;
+pub use nobody::Nobody;
 pub use tail::Tail;
 
 use serde_json::Value;
