@@ -10,7 +10,7 @@ use argh::FromArgs;
 use std::time::Duration;
 
 /// Descriptors kept back for everything that is not a connection: the standard ones, the event
-/// loop, signals, the output, listeners, a FIFO being reopened.
+/// loop, signals, the output, listeners, lock files, a FIFO being reopened.
 const DESCRIPTORS_KEPT: usize = 32;
 
 /// Collects log records from local processes and writes each as one JSON object in one line.

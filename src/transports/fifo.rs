@@ -96,9 +96,11 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
     Ok((fifo, BoundPath::fifo(path, identity, claim.ok())))
 }
 
-/// Tells whether some process has the FIFO open for reading.
+/// Tells whether some process has the FIFO open for reading. Nothing but a FIFO is opened for that.
 fn is_read(target: &Target) -> bool {
-    sys::open_fifo_writer(&target.path).is_ok()
+    let pin = sys::pin(&target.path).ok();
+    pin.filter(|pin| is_fifo(pin).unwrap_or(false))
+        .is_some_and(|pin| sys::open_write_end_of(pin.as_fd()).is_ok())
 }
 
 fn open_and_hand_over(

@@ -123,6 +123,55 @@ fn a_writer_that_holds_the_fifo_open_goes_on_across_restarts() {
     assert_eq!(lines.len() as u64, written.load(Ordering::Relaxed));
 }
 
+/// Writers that never pause, on a daemon so slow that there is always more to be read: mere ones are refused at once,
+/// and of those who hold the FIFO the next daemon takes what comes after the signal.
+#[test]
+fn writers_that_never_pause_do_not_hold_a_stop_up() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    const WRITE: &str = "{\"some\":\"record\"}\n";
+    for reads_as_well in [false, true] {
+        let folder = Folder::new();
+        let daemon = Setup::new(&folder, &["fifo"])
+            .args(["--drain-timeout=4"])
+            .wrapper(["strace", "-o", "/dev/null", "-e", "trace=write"])
+            .wrapper(["-e", "inject=write:delay_exit=30000"])
+            .start();
+        let mut fifo = OpenOptions::new();
+        fifo.read(reads_as_well).write(true);
+        let mut fifo = fifo.open(folder.path("fifo")).unwrap();
+        let kept = reads_as_well.then(|| fifo.try_clone().unwrap());
+        let enough = AtomicBool::new(false);
+        let sent = std::thread::scope(|scope| {
+            let _end = End(&enough);
+            let writer = scope.spawn(|| {
+                let mut sent = 0;
+                while !enough.load(Ordering::Relaxed)
+                    && fifo.write_all(WRITE.repeat(200).as_bytes()).is_ok()
+                {
+                    sent += 200;
+                }
+                sent
+            });
+            daemon.wait_for_lines(20_000);
+            let stopped = daemon.stop();
+            assert_eq!(stopped.stderr, "");
+            enough.store(true, Ordering::Relaxed);
+            // The next one takes what is left, and ends a write that waits for room.
+            let daemon = Setup::new(&folder, &["fifo"]).start();
+            let sent = writer.join().unwrap();
+            daemon.wait_for_lines(sent);
+            daemon.signal("TERM");
+            daemon.wait_unchecked();
+            sent
+        });
+        let lines = fs::read_to_string(folder.path("records.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), sent, "{reads_as_well}");
+        drop(kept);
+    }
+}
+
 /// What half a line it has read when it stops is a record; the rest, which comes later, is another.
 #[test]
 fn half_a_line_that_was_read_at_the_stop_is_no_riddle_for_the_next_daemon() {
