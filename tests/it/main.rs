@@ -5,6 +5,7 @@
 
 mod commands;
 mod delivery;
+mod edges;
 mod fairness;
 mod faults;
 mod fifo;
@@ -22,6 +23,7 @@ mod paths;
 mod peers;
 mod producer;
 mod quiet;
+mod readers;
 mod records;
 mod restart;
 mod rotation;
