@@ -101,20 +101,6 @@ impl Claim {
         Err(unknowable(&path, "is made and removed again and again"))
     }
 
-    /// Tells whether [`take`](Self::take) would succeed; makes nothing, and several may ask at a time.
-    ///
-    /// # Errors
-    /// As [`take`](Self::take).
-    pub fn check(target: &Target, is_served: impl Fn() -> bool) -> Result<(), NoClaim> {
-        let target = &target.place();
-        let path = lock_path(target);
-        match open(&path, target, &is_served)? {
-            Some((file, trust)) => lock(&path, &file, trust, File::try_lock_shared, &is_served),
-            None => sys::check_folder_of(&path)
-                .map_err(|e| unknowable(&path, format_args!("cannot be made: {e}"))),
-        }
-    }
-
     /// Tells whether this is, and still is, the claim to `target`.
     pub fn is_of(&self, target: &Target) -> bool {
         self.path == lock_path(&target.place()) && sys::is_still(&self.path, &self.file)
@@ -262,12 +248,8 @@ mod tests {
             let claim = take(&path).unwrap();
             assert!(claim.is_of(&target(&path)));
             assert_eq!(take(&path).unwrap_err(), NoClaim::Taken, "{name:?}");
-            let check = || Claim::check(&target(&path), || unreachable!());
-            assert_eq!(check(), Err(NoClaim::Taken), "{name:?}");
             assert_eq!(claim.file.metadata().unwrap().mode() & 0o7777, 0o600);
             drop(claim);
-            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name:?}");
-            assert_eq!(check(), Ok(()));
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name:?}");
         }
     }
@@ -318,11 +300,6 @@ mod tests {
                 matches!(&refused, NoClaim::Unknowable(_)),
                 "{what}: {refused:?}"
             );
-            assert_eq!(
-                Claim::check(&target(&path), || false),
-                Err(refused),
-                "{what}"
-            );
             let left = symlink_metadata(lock_path(&path)).unwrap();
             assert_eq!(left.file_type(), kind, "{what}");
         }
@@ -331,9 +308,8 @@ mod tests {
     #[test]
     fn without_a_folder_there_is_none() {
         let path = Path::new("/nowhere/at/all/f");
-        for result in [take(path).map(drop), Claim::check(&target(path), || false)] {
-            assert!(matches!(result, Err(NoClaim::Unknowable(_))), "{result:?}");
-        }
+        let result = take(path);
+        assert!(matches!(result, Err(NoClaim::Unknowable(_))), "{result:?}");
     }
 
     #[test]

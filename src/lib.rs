@@ -28,6 +28,7 @@ pub mod producer;
 pub mod reactor;
 pub mod record;
 pub mod sink;
+pub mod start;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod transports;

@@ -25,7 +25,7 @@ pub fn datagram_text(bytes: &[u8], cut: usize) -> &[u8] {
     }
 }
 
-/// The same as [`datagram`] for what is left of it: its edges are [gone](datagram_text), and perhaps some of
+/// The same as [`datagram()`] for what is left of it: its edges are [gone](datagram_text), and perhaps some of
 /// its first lines.
 pub fn datagram_lines(mut bytes: &[u8], cut: usize, max: usize, mut emit: impl FnMut(Frame<'_>)) {
     while let Some(end) = memchr(b'\n', bytes) {

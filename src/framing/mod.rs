@@ -2,7 +2,7 @@
 //!
 //! Pure: no descriptor, no clock, no logging, and no idea of what a record is. A stream or a FIFO
 //! feeds a [`LineFramer`] as its bytes arrive; a datagram is whole and needs no state
-//! ([`datagram`]).
+//! ([`datagram()`]).
 
 mod datagram;
 mod opening;

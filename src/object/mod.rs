@@ -4,6 +4,7 @@
 //! reader of the output accepts every line: see [`parse`].
 
 mod keys;
+mod nesting;
 mod readers;
 mod scan;
 

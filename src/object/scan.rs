@@ -6,8 +6,9 @@
 //! Each method takes a place in the text and returns the place behind the thing that it is named after, or
 //! `None` when that is not there.
 
+use super::nesting::Nesting;
 use super::readers::has_line_end;
-use super::{KEY_BYTES_MAX, NESTING_MAX, NUMBER_DIGITS_MAX, keys, unicode_escape};
+use super::{KEY_BYTES_MAX, NUMBER_DIGITS_MAX, keys, unicode_escape};
 use crate::sys::block;
 
 /// The length of the object that `bytes` begin with; `None` when they do not.
@@ -43,34 +44,6 @@ pub struct Scanner<'a> {
     is_high: bool,
     /// Whether the object may go out as it is.
     is_plain: bool,
-}
-
-/// The brackets around a place, the innermost in the last bit: 1 for those of an object.
-#[derive(Default)]
-struct Nesting {
-    are_objects: u64,
-    depth: usize,
-}
-
-impl Nesting {
-    fn open(&mut self, bracket: u8) -> Option<()> {
-        self.are_objects = self.are_objects << 1 | u64::from(bracket == b'{');
-        self.depth += 1;
-        (self.depth <= NESTING_MAX).then_some(())
-    }
-
-    fn close(&mut self) {
-        self.are_objects >>= 1;
-        self.depth -= 1;
-    }
-
-    fn is_in_object(&self) -> bool {
-        self.are_objects & 1 == 1
-    }
-
-    fn closing_bracket(&self) -> u8 {
-        if self.is_in_object() { b'}' } else { b']' }
-    }
 }
 
 impl<'a> Scanner<'a> {

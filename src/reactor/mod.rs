@@ -190,6 +190,18 @@ impl Reactor {
         })
     }
 
+    /// Lets everything stay that the start has made; until then it goes when this is dropped.
+    pub fn keep(&mut self) {
+        for path in self
+            .intakes
+            .iter_mut()
+            .filter_map(|intake| intake.path.as_mut())
+        {
+            path.keep();
+        }
+        self.outlet.keep();
+    }
+
     /// The endpoints with their real addresses.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.intakes.iter().map(|intake| &intake.endpoint)

@@ -101,6 +101,11 @@ impl Outlet {
         }
     }
 
+    /// Lets a file stay that was made.
+    pub(super) fn keep(&mut self) {
+        self.sink.keep();
+    }
+
     /// Where to append lines of this endpoint.
     pub(super) fn lines_of(&mut self, endpoint: usize) -> Lines<'_> {
         self.batch.lines_of(endpoint)

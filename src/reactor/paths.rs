@@ -223,7 +223,9 @@ impl Reactor {
             let registered = (bound.source).register(self.poll.registry(), self.table.next_token());
             registered.map_err(failed).map(|()| bound)
         });
-        let Bound { source, path, .. } = match result {
+        let Bound {
+            source, mut path, ..
+        } = match result {
             Ok(bound) => bound,
             Err(e) => {
                 if !std::mem::replace(&mut intake.is_lost, true) {
@@ -236,6 +238,9 @@ impl Reactor {
             "{}: its path was removed, moved or replaced, and is made anew",
             intake.endpoint
         );
+        if let Some(path) = &mut path {
+            path.keep();
+        }
         self.table.retire(intake.token);
         intake.token = self.table.insert(source, index);
         intake.path = path;

@@ -23,7 +23,7 @@ use crate::failure::{self, Answer, Call, Tries};
 use crate::sys;
 use ending::Ending;
 use log::warn;
-use output::{Channel, Hold, Opened};
+use output::{Channel, Hold, Made, Opened};
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -73,6 +73,8 @@ pub struct Sink {
     ending: Ending,
     /// Set where standard output could only be kept from blocking for all who share it.
     _shared: Option<sys::NonBlocking>,
+    /// Until it is kept.
+    made: Option<Made>,
     /// Of a regular file. It goes on from one file to the next at the same path.
     hold: Hold,
 }
@@ -81,14 +83,32 @@ impl Sink {
     /// Opens the output; an existing file keeps what it holds. A regular file is ours alone then. Of an
     /// unfinished line in it, `record_bytes_max` bytes are kept.
     ///
+    /// For a rehearsal nothing is opened that somebody else would notice.
+    ///
     /// # Errors
     /// When it cannot be opened for writing, or another daemon writes to it.
-    pub fn open(output: &Output, record_bytes_max: usize) -> Result<Self, Error> {
-        Self::open_after(output, record_bytes_max, None)
+    pub fn open(
+        output: &Output,
+        record_bytes_max: usize,
+        is_rehearsal: bool,
+    ) -> Result<Self, Error> {
+        let opened = Opened::new(output, None, is_rehearsal);
+        Self::of_opened(opened, output, record_bytes_max, None)
+    }
+
+    /// Lets a file stay that was made; until then, it is removed when this is dropped, if it is empty.
+    pub fn keep(&mut self) {
+        self.made = None;
     }
 
     /// Opens the output; a file that is not there is made like the one of `old`, and what that one holds stays held.
-    fn open_after(
+    fn open_after(old: &Self) -> Result<Self, Error> {
+        let opened = Opened::new(&old.output, old.own_file(), false);
+        Self::of_opened(opened, &old.output, old.record_bytes_max, Some(old))
+    }
+
+    fn of_opened(
+        opened: io::Result<Opened>,
         output: &Output,
         record_bytes_max: usize,
         old: Option<&Self>,
@@ -98,7 +118,8 @@ impl Sink {
             channel,
             is_given,
             shared,
-        } = Opened::new(output, old.and_then(Self::own_file)).map_err(failed)?;
+            made,
+        } = opened.map_err(failed)?;
         let mut standard = Standard::compare(channel.as_fd()).map_err(failed)?;
         // Asked for by its name, it is even where a line for a person would do no harm.
         standard.output |= *output == Output::Stdout;
@@ -119,6 +140,7 @@ impl Sink {
             length,
             ending: Ending::Whole,
             _shared: shared,
+            made,
             hold: None,
         };
         if let Some((file, path)) = sink.file_at_path() {

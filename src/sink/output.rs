@@ -7,7 +7,7 @@ use crate::sys::{self, Target};
 use log::{debug, warn};
 use socket2::Socket;
 use std::fmt;
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{File, Metadata, TryLockError, remove_file};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -49,24 +49,6 @@ impl Output {
             Self::Path(path) => path.display().to_string(),
         }
     }
-
-    /// Tells whether records could be written here, without creating or changing anything.
-    ///
-    /// # Errors
-    /// What stands in the way, as [`Sink::open`](super::Sink::open) would find it.
-    pub fn check(&self) -> Result<(), Error> {
-        let Self::Path(path) = self else {
-            return Ok(());
-        };
-        let result = sys::follow_own_links(path).and_then(|target| match target.path.metadata() {
-            // To open a FIFO, even to close it again, would be an event for its reader.
-            Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(_) => sys::open_output(&target, false).and_then(|file| check_claim(&target, &file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path),
-            Err(e) => Err(e),
-        });
-        result.map_err(|e| open_error(self, &e))
-    }
 }
 
 #[derive(Debug)]
@@ -87,27 +69,57 @@ pub(super) struct Opened {
     pub is_given: bool,
     /// Set where it could only be kept from blocking for all who share it.
     pub shared: Option<sys::NonBlocking>,
+    /// Set if there was no file.
+    pub made: Option<Made>,
+}
+
+/// An output file that we have made, and that nothing has come of yet: removed when this is dropped, if it is empty.
+#[derive(Debug)]
+pub(super) struct Made {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let is_ours =
+            |found: Metadata| (found.dev(), found.ino()) == self.identity && found.len() == 0;
+        if self.path.symlink_metadata().is_ok_and(is_ours) {
+            // Best effort: an empty file does no harm.
+            let _ = remove_file(&self.path);
+        }
+    }
 }
 
 impl Opened {
     /// Opens the output, and keeps it from blocking: where that concerns others as well, until the
-    /// guard is dropped. A file that is not there is made, like `old` if there is one.
-    pub(super) fn new(output: &Output, old: Option<&File>) -> io::Result<Self> {
+    /// guard is dropped. A file that is not there is made, like `old` if there is one. In a rehearsal, a FIFO is not
+    /// opened: even to close it again would be an event for its reader.
+    pub(super) fn new(output: &Output, old: Option<&File>, is_rehearsal: bool) -> io::Result<Self> {
         let Output::Path(path) = output else {
             return given(File::from(sys::raw_stdout()?));
         };
         let target = sys::follow_own_links(path)?;
         if !target.is_kernels_link() {
-            let file = match old {
-                None => sys::open_output(&target, true)?,
-                Some(old) => open_after(&target, old)?,
+            if is_rehearsal
+                && target
+                    .path
+                    .metadata()
+                    .is_ok_and(|m| m.file_type().is_fifo())
+            {
+                sys::check_writable(&sys::pin(&target.path)?)?;
+                let stand_in = sys::follow_own_links("/dev/null".as_ref())?;
+                return sys::open_output(&stand_in).map(|file| Self::file(file, false));
+            }
+            return match old {
+                None => open_or_make(&target),
+                Some(old) => open_after(&target, old).map(|file| Self::file(file, false)),
             };
-            return Ok(Self::file(file, false));
         }
         // /dev/stdout, and all its other names, are `-`: opened anew, a socket could not be had.
         match Standard::among(&sys::pin_followed(&target)?.metadata()?)? {
             Some(standard) => given(standard),
-            None => sys::open_output(&target, false).map(|file| Self::file(file, true)),
+            None => sys::open_output(&target).map(|file| Self::file(file, true)),
         }
     }
 
@@ -116,19 +128,45 @@ impl Opened {
             channel: Channel::File(file),
             is_given,
             shared: None,
+            made: None,
+        }
+    }
+}
+
+/// Opens the file that stands at the path or, where there is none, makes one.
+fn open_or_make(target: &Target) -> io::Result<Opened> {
+    match sys::open_output(target) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        result => return result.map(|file| Opened::file(file, false)),
+    }
+    match sys::make_output(target) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            sys::open_output(target).map(|file| Opened::file(file, false))
+        }
+        Err(e) => Err(e),
+        Ok(file) => {
+            let found = file.metadata()?;
+            let made = Made {
+                path: target.path.clone(),
+                identity: (found.dev(), found.ino()),
+            };
+            Ok(Opened {
+                made: Some(made),
+                ..Opened::file(file, false)
+            })
         }
     }
 }
 
 /// Opens the file that stands at the path now or, where there is none, makes one like the old.
 fn open_after(target: &sys::Target, old: &File) -> io::Result<File> {
-    match sys::open_output(target, false) {
+    match sys::open_output(target) {
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         result => return result,
     }
     match sys::create_output_like(target, old) {
         // Somebody was faster.
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => sys::open_output(target, false),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => sys::open_output(target),
         Err(e) => Err(e),
         Ok((file, is_like)) => {
             if !is_like {
@@ -166,16 +204,6 @@ pub(super) fn claim(path: &Path, file: &File, ours: &Hold, tries: u32) -> io::Re
     };
     refuse_if_needed(file.try_lock(), hold.is_none(), &found)?;
     Ok(hold)
-}
-
-/// Tells whether [`claim`] would succeed; several may ask at a time.
-fn check_claim(target: &Target, file: &File) -> io::Result<()> {
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Ok(());
-    }
-    let hold = held(Claim::check(target, || is_locked(file)))?;
-    refuse_if_needed(file.try_lock_shared(), hold.is_none(), &found)
 }
 
 fn held<T>(claimed: Result<T, NoClaim>) -> io::Result<Option<T>> {
@@ -248,6 +276,7 @@ fn given(given: File) -> io::Result<Opened> {
         channel,
         is_given: true,
         shared,
+        made: None,
     })
 }
 

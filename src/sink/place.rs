@@ -31,10 +31,19 @@ impl Sink {
     /// Makes sure that a full file can be moved out of the way.
     ///
     /// # Errors
-    /// Wrong usage, if it has no path.
+    /// Wrong usage, if it has no path; what the kernel will refuse.
     pub fn check_can_rotate(&self) -> Result<(), Error> {
         if !self.is_given {
-            return Ok(());
+            let Some((file, path)) = self.file_at_path() else {
+                return Ok(());
+            };
+            let place = sys::follow_own_links(path).map(|target| target.place());
+            return place
+                .and_then(|place| sys::check_renamable(file, &place))
+                .map_err(|e| {
+                    Error::new("rotate", path.display(), e)
+                        .advise("let its folder be written to, or leave --rotate-size out")
+                });
         }
         let reason = match &self.output {
             Output::Stdout => "standard output cannot be moved".to_owned(),
@@ -44,6 +53,26 @@ impl Sink {
             ),
         };
         Err(Error::usage("--rotate-size", reason).advise("name a file with --output"))
+    }
+
+    /// Makes sure that the file can be emptied.
+    ///
+    /// # Errors
+    /// What the kernel will refuse.
+    pub fn check_can_empty(&self) -> Result<(), Error> {
+        (self.regular_file().map_or(Ok(()), sys::check_changeable)).map_err(|e| {
+            Error::new("empty", self.output.described(), e).advise("leave --truncate out")
+        })
+    }
+
+    /// What could go wrong later, for whoever asks before the start.
+    pub fn caveat(&self) -> Option<String> {
+        let (_, path) = self.file_at_path()?;
+        let place = sys::follow_own_links(path).ok()?.place();
+        let refusal = sys::check_folder_of(&place).err()?;
+        Some(format!(
+            "but it could not be made anew, should it be moved or removed: {refusal}"
+        ))
     }
 
     /// The regular file that is open at a path, and the path.
@@ -88,7 +117,7 @@ impl Sink {
         if !self.is_elsewhere() {
             return Ok(None);
         }
-        Self::open_after(&self.output, self.record_bytes_max, Some(self)).map(Some)
+        Self::open_after(self).map(Some)
     }
 
     /// Opens its file a second time, for reading and, if `write` says so, for writing where it is.

@@ -205,14 +205,37 @@ pub fn set_mode(pin: &File, mode: u32) -> io::Result<()> {
     set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Tells whether a file could be created at `path`: its folder exists and we may write to it.
+/// Tells whether names may be made and removed in the folder of `path`.
 ///
 /// # Errors
 /// What `man 2 access` lists.
 pub fn check_folder_of(path: &Path) -> io::Result<()> {
-    let folder = CString::new(folder_of(path).as_os_str().as_bytes())?;
-    // SAFETY: `folder` is a NUL-terminated string that outlives the call.
-    cvt(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) })?;
+    check_access(folder_of(path), libc::W_OK | libc::X_OK)
+}
+
+/// Tells whether we may read what [`pin`] holds, without opening it.
+///
+/// # Errors
+/// What `man 2 access` lists; `NotFound` without /proc.
+pub fn check_readable(pin: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", pin.as_raw_fd());
+    check_access(path.as_ref(), libc::R_OK)
+}
+
+/// As [`check_readable`], for writing.
+///
+/// # Errors
+/// As there.
+pub fn check_writable(pin: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", pin.as_raw_fd());
+    check_access(path.as_ref(), libc::W_OK)
+}
+
+/// As the user that we act as.
+fn check_access(path: &Path, mode: libc::c_int) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call.
+    cvt(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) })?;
     Ok(())
 }
 

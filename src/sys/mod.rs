@@ -27,17 +27,18 @@ pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use epoll::watch_level;
 pub use files::{
-    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, number_in,
-    open_fifo_reader, open_fifo_writer, open_read_end_of, open_write_end_of, pin, pipe_size,
-    rename_without_replacing, set_length, set_mode, set_pipe_size, sync, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, check_readable, check_writable,
+    folder_of, make_fifo, number_in, open_fifo_reader, open_fifo_writer, open_read_end_of,
+    open_write_end_of, pin, pipe_size, rename_without_replacing, set_length, set_mode,
+    set_pipe_size, sync, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use locks::{effective_user, is_locked, is_still, make_lock_file, open_lock_file};
 pub use output::{
-    create_output_like, is_for_people, next_data, open_again, open_output, open_to_look_at,
-    pin_followed, reopen_given, reserve, write_position,
+    check_changeable, check_renamable, create_output_like, is_for_people, make_output, next_data,
+    open_again, open_output, open_to_look_at, pin_followed, reopen_given, reserve, write_position,
 };
 pub use process::{
     Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stderr, raw_stdin, raw_stdout,

@@ -1,12 +1,15 @@
 //! The output's file: opening it, making it like the one before, and looking at where it ends.
 
 use super::cvt;
-use super::files::open;
+use super::files::{check_folder_of, folder_of, open};
 use super::links::{Target, set_owner};
+use super::locks::effective_user;
 use std::fs::{File, Metadata, Permissions};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
 
 /// Permissions of an output file that we create; a stricter umask narrows them.
 const OUTPUT_MODE: u32 = 0o640;
@@ -20,13 +23,21 @@ const RIGHTS: u32 = 0o777;
 /// regular file it has no effect (`man 2 open`).
 const APPENDING: libc::c_int = libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// Opens the output file for appending, and creates it if it is absent and `create` says so.
+/// Opens the output file that is there for appending.
 ///
 /// # Errors
 /// What `man 2 open` lists.
-pub fn open_output(target: &Target, create: bool) -> io::Result<File> {
-    let create = if create { libc::O_CREAT } else { 0 };
-    open(&target.path, APPENDING | target.flags | create, OUTPUT_MODE)
+pub fn open_output(target: &Target) -> io::Result<File> {
+    open(&target.path, APPENDING | target.flags, 0)
+}
+
+/// Makes the output file, for appending.
+///
+/// # Errors
+/// `AlreadyExists` when there is one, and what `man 2 open` lists.
+pub fn make_output(target: &Target) -> io::Result<File> {
+    let flags = APPENDING | target.flags | libc::O_CREAT | libc::O_EXCL;
+    open(&target.path, flags, OUTPUT_MODE)
 }
 
 /// Creates an output file with the owner, the group and the permissions of `old`, as far as we may give them:
@@ -55,6 +66,48 @@ pub fn create_output_like(target: &Target, old: &File) -> io::Result<(File, bool
     // Last: what is another user's is no longer ours to change.
     let has_owner = is.uid() == was.uid() || set_owner(&file, Some(was.uid()), None).is_ok();
     Ok((file, has_list && has_mode && has_owner))
+}
+
+/// Tells whether a file could be renamed: we may change its folder, the folder is not one where only owners may
+/// (`man 2 rename`, EPERM), and neither may only be added to.
+///
+/// # Errors
+/// EACCES, EPERM, and what `man 2 statx` lists.
+pub fn check_renamable(file: &File, path: &Path) -> io::Result<()> {
+    check_folder_of(path)?;
+    let folder = open(folder_of(path), libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let (within, found) = (folder.metadata()?, file.metadata()?);
+    let us = effective_user();
+    let is_owners = within.mode() & libc::S_ISVTX != 0 && us != 0;
+    if is_owners && within.uid() != us && found.uid() != us {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    check_changeable(file).and_then(|()| check_changeable(&folder))
+}
+
+/// Tells whether a file may be changed otherwise than by adding to it (`man 1 chattr`, a and i).
+///
+/// # Errors
+/// EPERM, and what `man 2 statx` lists.
+pub fn check_changeable(file: &File) -> io::Result<()> {
+    const FIXED: u64 = (libc::STATX_ATTR_APPEND | libc::STATX_ATTR_IMMUTABLE) as u64;
+    let mut found = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: the empty path is NUL-terminated and stands for the descriptor's own file; `found` outlives the call,
+    // which fills it if it succeeds.
+    cvt(unsafe {
+        libc::statx(
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_BASIC_STATS,
+            found.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: it has been filled.
+    if unsafe { found.assume_init() }.stx_attributes & FIXED != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(())
 }
 
 /// Copies a file's list of further users and groups, if it has one (`man 5 acl`).

@@ -6,7 +6,7 @@ use crate::claim::Claim;
 use crate::sys;
 pub(super) use crate::sys::is_still;
 use log::Level;
-use std::fs::{File, Metadata, TryLockError, metadata, remove_file};
+use std::fs::{File, Metadata, TryLockError, metadata, remove_file, symlink_metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ enum Bound {
     Fifo {
         identity: Identity,
         claim: Option<Claim>,
+        /// Where we have made it, and nothing has come of it yet.
+        made: Option<PathBuf>,
     },
 }
 
@@ -53,7 +55,7 @@ impl BoundPath {
                     aside.remove();
                 }
             }
-            Bound::Fifo { .. } => {}
+            Bound::Fifo { made, .. } => *made = None,
         }
     }
 
@@ -68,10 +70,20 @@ impl BoundPath {
     }
 
     /// The path of a FIFO whose read end is open for at least as long as this exists.
-    pub(super) fn fifo(path: &Path, identity: Identity, claim: Option<Claim>) -> Self {
+    /// `made` is where we have just made it: there it is removed when this is dropped, unless it is [kept](Self::keep).
+    pub(super) fn fifo(
+        path: &Path,
+        identity: Identity,
+        claim: Option<Claim>,
+        made: Option<PathBuf>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
-            file: Bound::Fifo { identity, claim },
+            file: Bound::Fifo {
+                identity,
+                claim,
+                made,
+            },
         }
     }
 
@@ -114,6 +126,16 @@ impl BoundPath {
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
+        if let Bound::Fifo {
+            identity,
+            made: Some(made),
+            ..
+        } = &self.file
+            && symlink_metadata(made).is_ok_and(|found| Identity::of(&found) == *identity)
+        {
+            // Best effort: the next start takes its permissions for somebody's wish.
+            let _ = remove_file(made);
+        }
         if let Bound::Socket { pin, .. } = &self.file {
             let _lock = lock_folder_of(&self.path, 1); // nobody waits for us any more
             if is_still(&self.path, pin) {

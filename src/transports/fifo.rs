@@ -12,10 +12,10 @@ use crate::failure::{Call, Failure};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
 use log::warn;
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// A FIFO's read end, and the line that its writers have begun. They share one stream.
@@ -58,10 +58,6 @@ const PLUG_TRIES: usize = 16;
 /// Opens the FIFO for reading, and makes it if it is absent. It stays when we leave: with it gone, a
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
-    if options.is_rehearsal {
-        check(path)?;
-        return Err(Reason::new("rehearsal"));
-    }
     let target = sys::follow_own_links(path)?;
     let tries = options.lock_tries.min(claim::TRIES_AT_START);
     // First, so that of two daemons one makes the FIFO. Who else has it open is none of our business.
@@ -77,23 +73,51 @@ pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, Bo
         }
         Err(e) => return Err(e.into()),
     };
-    let opened = open_and_hand_over(&target, is_new, options);
-    if opened.is_err() && is_new {
-        // It is ours: we have just made it. The next start would take its permissions for somebody's wish.
-        let _ = fs::remove_file(&target.path);
-    }
-    let (reader, metadata) = opened?;
-    if let Err(NoClaim::Unknowable(reason)) = &claim {
+    let pin = sys::pin(&target.path)?;
+    let identity = Identity::of(&pin.metadata()?);
+    let made = is_new.then(|| target.path.clone());
+    let unknowable = match &claim {
+        Err(NoClaim::Unknowable(reason)) => Some(reason.clone()),
+        Err(NoClaim::Taken) | Ok(_) => None,
+    };
+    // From here on, to drop it is to take back what was made.
+    let bound = BoundPath::fifo(path, identity, claim.ok(), made);
+    let reader = if options.is_rehearsal {
+        rehearse(&pin, is_new, options)?
+    } else {
+        open_and_hand_over(&target, identity, is_new, options)?
+    };
+    if let Some(reason) = unknowable {
         warn!(
             "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
             path.display()
         );
     }
     let size = pipe_size::set(&reader, options.buffer);
-    let identity = Identity::of(&metadata);
     let place = Place { target, identity };
     let fifo = FifoSource::new(reader, size, Some(place), options.record_bytes_max);
-    Ok((fifo, BoundPath::fifo(path, identity, claim.ok())))
+    Ok((fifo, bound))
+}
+
+/// Does what [`open_and_hand_over`] does without opening the FIFO: a writer that waits for a reader would go on, and what
+/// it writes would be lost. A pipe of our own stands in for it.
+fn rehearse(pin: &File, is_new: bool, options: &BindOptions) -> Result<File, Reason> {
+    if !is_new {
+        sys::check_readable(pin)?;
+        let found = pin.metadata()?;
+        // Changes nothing, but is refused as the real change would be.
+        if options.is_handed_over() {
+            sys::set_owner(pin, Some(found.uid()), Some(found.gid()))
+                .map_err(|e| Reason::not_handed_over(&e))?;
+        }
+        if options.mode.is_some() {
+            sys::set_mode(pin, found.mode() & 0o7777)?;
+        }
+    }
+    let (reader, _) = io::pipe()?;
+    let stand_in = File::from(OwnedFd::from(reader));
+    hand_over(&stand_in, is_new, options)?;
+    Ok(stand_in)
 }
 
 /// Tells whether some process has the FIFO open for reading. Nothing but a FIFO is opened for that.
@@ -105,17 +129,17 @@ fn is_read(target: &Target) -> bool {
 
 fn open_and_hand_over(
     target: &Target,
+    identity: Identity,
     is_new: bool,
     options: &BindOptions,
-) -> Result<(File, Metadata), Reason> {
+) -> Result<File, Reason> {
     let reader = sys::open_fifo_reader(target)?;
     // Looked at again: what we opened decides, not what stood there a moment ago.
-    let metadata = reader.metadata()?;
-    if !metadata.file_type().is_fifo() {
-        return Err(not_a_fifo());
+    if Identity::of(&reader.metadata()?) != identity {
+        return Err(Reason::new("the path was replaced meanwhile").advise("start again"));
     }
     hand_over(&reader, is_new, options)?;
-    Ok((reader, metadata))
+    Ok(reader)
 }
 
 /// Gives the FIFO the owner, the group and the permissions that were asked for; what was not is left as
@@ -133,20 +157,6 @@ fn hand_over(reader: &File, is_new: bool, options: &BindOptions) -> Result<(), R
         reader.set_permissions(Permissions::from_mode(mode))?;
     }
     Ok(())
-}
-
-/// Tells whether [`open`] would succeed.
-pub(super) fn check(path: &Path) -> Result<(), Reason> {
-    let target = sys::follow_own_links(path)?;
-    match target.path.symlink_metadata() {
-        Ok(_) => refuse_unless_fifo(&target.path)?,
-        Err(e) if e.kind() == ErrorKind::NotFound => sys::check_folder_of(&target.path)?,
-        Err(e) => return Err(e.into()),
-    }
-    match Claim::check(&target, || is_read(&target)) {
-        Err(NoClaim::Taken) => Err(Reason::in_use()),
-        Ok(()) | Err(NoClaim::Unknowable(_)) => Ok(()),
-    }
 }
 
 fn refuse_unless_fifo(path: &Path) -> Result<(), Reason> {

@@ -106,6 +106,14 @@ pub struct Bound {
     pub is_inherited: bool,
 }
 
+impl Bound {
+    /// Tells whether this endpoint is where another one is to be, by whatever name.
+    pub fn is_at(&self, other: &Endpoint) -> bool {
+        let path = self.path.as_ref().zip(other.path());
+        self.endpoint.collides_with(other) || path.is_some_and(|(bound, path)| bound.is_at(path))
+    }
+}
+
 /// Makes an endpoint ready for clients, or finds out whether it could be.
 ///
 /// # Errors
