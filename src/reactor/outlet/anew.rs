@@ -70,7 +70,7 @@ impl Outlet {
             Err(e) if self.reopening.fail(Instant::now()) => {
                 if self.sink.has_lost_its_name() {
                     error!(
-                        "the output was removed or replaced: {e}; \
+                        "the output's file is gone: {e}; \
                          records go on to what is no longer to be found, and it is tried again"
                     );
                 } else {
