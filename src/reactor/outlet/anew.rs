@@ -119,8 +119,12 @@ impl Outlet {
         let Some(rotation) = self.rotation else {
             return;
         };
+        if !self.sink.is_full(rotation.bytes) {
+            self.rotating.end();
+            return;
+        }
         // While it cannot be opened anew, it has been moved already.
-        if !self.sink.is_full(rotation.bytes) || self.reopening.is_on() {
+        if self.reopening.is_on() {
             return;
         }
         let now = Instant::now();
