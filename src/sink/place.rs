@@ -92,19 +92,22 @@ impl Sink {
             })
     }
 
-    /// Tells whether the file has no name left: what is written to it goes with it.
+    /// Tells whether the file has no name left, or its file system knows it no more: what is written to it goes
+    /// with it.
     pub fn has_lost_its_name(&self) -> bool {
-        let open = self.own_file().map(File::metadata);
-        matches!(open, Some(Ok(open)) if open.nlink() == 0)
+        let links = self.own_file().map(|file| Ok(file.metadata()?.nlink()));
+        matches!(links, Some(Ok(0) | Err::<_, io::Error>(_)))
     }
 
-    /// What is to be said at the end of a run of a file that has no name left.
+    /// What is to be said at the end of a run whose file is gone.
     pub fn loss(&self) -> Option<Error> {
-        let reason = "it was removed, and could not be opened anew";
-        self.has_lost_its_name().then(|| {
-            Error::new("keep", self.output.described(), reason)
-                .advise("what was written to it since is lost")
-        })
+        let reason = match self.own_file()?.metadata() {
+            Ok(open) if open.nlink() > 0 => return None,
+            Ok(_) => "it was removed, and could not be opened anew".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        let error = Error::new("keep", self.output.described(), reason);
+        Some(error.advise("what was written to it since is lost"))
     }
 
     /// Opens the output anew if its path leads elsewhere, as after a rotation; `None` if it does not, or

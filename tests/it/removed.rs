@@ -1,11 +1,12 @@
 //! An output that is removed or replaced without a signal.
 
-use crate::anew::{WAYS, make_anew, rotated, setup, stop};
+use crate::anew::{WAYS, make_anew, record, records, rotated, setup, stop};
+use crate::faults::SmallDisk;
 use crate::harness::{Daemon, Folder, has_program, read_lines, skip, wait_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How an output loses its last name.
 fn take_name(output: &Path, how: &str) {
@@ -84,6 +85,37 @@ fn an_output_is_made_anew_after_a_rotation_and_after_a_signal_too() {
     }
 }
 
+/// Who removes the file that has filled the disk makes room only when it is let go.
+#[test]
+fn an_output_that_is_removed_while_it_refuses_bytes_is_made_anew() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(folder.path("disk"), "64k") else {
+        return skip("mounting a tmpfs needs root");
+    };
+    let output = disk.0.join("records.jsonl");
+    let daemon = setup(&folder).output(&output).start();
+    let mut client = daemon.connect("unixsock");
+    (0..100).for_each(|number| client.send(record(number)));
+    wait_for("the full disk", || {
+        daemon.stderr().contains("No space left")
+    });
+    // When it tries again only after seconds: what is noticed is the removal.
+    std::thread::sleep(Duration::from_secs(4));
+    let removed = Instant::now();
+    fs::remove_file(&output).unwrap();
+    said_anew(&daemon, 1);
+    assert!(
+        removed.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        removed.elapsed()
+    );
+    wait_for("the rest", || {
+        fs::read_to_string(&output).unwrap().ends_with(&record(99))
+    });
+    assert!(fs::read_to_string(&output).unwrap() == records(65..100));
+    stop(daemon);
+}
+
 #[test]
 fn an_output_that_is_only_moved_waits_for_the_signal() {
     let folder = Folder::new();
@@ -107,9 +139,7 @@ fn an_output_that_is_gone_at_the_end_is_a_failure() {
     daemon.connect("unixsock").send("{}\n");
     daemon.wait_for_lines(1);
     fs::remove_dir_all(&home).unwrap();
-    wait_for("a word of it", || {
-        daemon.stderr().contains("removed or replaced")
-    });
+    wait_for("a word of it", || daemon.stderr().contains("file is gone"));
     daemon.signal("TERM");
     let stopped = daemon.wait_unread();
     assert_eq!(stopped.status.code(), Some(2));

@@ -213,8 +213,11 @@ fn a_descriptor_is_neither_rotated_nor_opened_anew() {
     let names = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/stderr"];
     for name in names.map(Path::new).into_iter().chain([link.as_path()]) {
         let all = File::create(folder.path("all")).unwrap();
-        let mut command = aggregator();
+        // One that is not refused runs on.
+        let mut command = Command::new("timeout");
         command
+            .arg("20")
+            .arg(aggregator().get_program())
             .args(["--ipc", &folder.endpoint("unixsock"), "--rotate-size=4096"])
             .arg("--output")
             .arg(name)

@@ -74,7 +74,7 @@ impl Outlet {
             Err(e) if self.fail_to_reopen() => {
                 if self.sink.has_lost_its_name() {
                     error!(
-                        "the output was removed or replaced: {e}; \
+                        "the output's file is gone: {e}; \
                          records go on to what is no longer to be found, and it is tried again"
                     );
                 } else {
@@ -129,8 +129,12 @@ impl Outlet {
         let Some(rotation) = self.rotation else {
             return;
         };
+        if !self.sink.is_full(rotation.bytes) {
+            self.rotating.end();
+            return;
+        }
         // While it cannot be opened anew, it has been moved already.
-        if !self.sink.is_full(rotation.bytes) || self.reopening.is_on() {
+        if self.reopening.is_on() {
             return;
         }
         let now = Instant::now();
