@@ -63,6 +63,7 @@ fn serve(
     mut start: Start<'_>,
     sink: Sink,
 ) -> Result<Exit, Error> {
+    start.check_output(&sink)?;
     let told = Told::beside(sink.standard());
     for fd in inherited {
         start.adopt(fd)?;
@@ -112,7 +113,7 @@ fn announce(reactor: &Reactor, output: &Output, told: Told) {
 /// Rehearses the start, and says of each endpoint and of the output whether it could be had.
 fn check(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
     let mut start = Start::new(config)?;
-    let sink = start.open_output();
+    let sink = (start.open_output()).and_then(|sink| start.check_output(&sink).map(|()| sink));
     let mut exit = Exit::Success;
     let mut tell = |name: &dyn Display, verdict: Result<Option<String>, Error>| {
         let words = match verdict {

@@ -54,20 +54,27 @@ impl<'a> Start<'a> {
         })
     }
 
-    /// Opens the output, and makes sure that what is asked for can be done with it later.
+    /// Opens the output.
     ///
     /// # Errors
-    /// When it cannot be opened for writing, is another daemon's, or could not be rotated or emptied.
+    /// When it cannot be opened for writing, or is another daemon's.
     pub fn open_output(&self) -> Result<Sink, Error> {
         let Config { output, bind, .. } = self.config;
-        let sink = Sink::open(output, bind.record_bytes_max, bind.is_rehearsal)?;
+        Sink::open(output, bind.record_bytes_max, bind.is_rehearsal)
+    }
+
+    /// Makes sure that what is asked for can be done with the output later.
+    ///
+    /// # Errors
+    /// When it could not be rotated or emptied.
+    pub fn check_output(&self, sink: &Sink) -> Result<(), Error> {
         if self.config.rotation.is_some() {
             sink.check_can_rotate()?;
         }
         if self.config.truncate {
             sink.check_can_empty()?;
         }
-        Ok(sink)
+        Ok(())
     }
 
     /// Takes over a descriptor that was opened for us.

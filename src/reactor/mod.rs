@@ -13,6 +13,7 @@ mod spell;
 mod stop;
 mod table;
 mod trouble;
+mod turn;
 
 pub use linger::{LINGER_MAX, LingerPolicy};
 pub use outcome::Outcome;
@@ -20,11 +21,9 @@ pub use outlet::OutputCounters;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::failure::{Call, Failure};
-use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
-use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source, TurnContext};
+use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source};
 use half_line::HalfLines;
 use linger::{Linger, Next, Round};
 use mio::unix::SourceFd;
@@ -340,102 +339,6 @@ impl Reactor {
         self.see_to_half_lines();
         self.outlet.see_to_deadlines();
         self.see_to_the_stops_deadline();
-    }
-
-    /// Gives one source its turn and acts on how it ended.
-    fn turn(&mut self, token: Token) {
-        let stopping = self.stop != Stop::No;
-        let room = (self.settings.connections_max).saturating_sub(self.table.connections());
-        let Some(entry) = self.table.begin_turn(token) else {
-            return; // closed earlier in this round
-        };
-        let intake = entry.intake;
-        let Intake {
-            endpoint, hints, ..
-        } = &mut self.intakes[intake];
-        let mut cx = TurnContext {
-            registry: self.poll.registry(),
-            token,
-            scratch: &mut self.scratch,
-            recorder: Recorder {
-                source: endpoint.transport().name(),
-                stamping: self.settings.stamping,
-                stamp: None,
-                clock: Clock::SYSTEM,
-                lines: self.outlet.lines_of(intake),
-            },
-            endpoint,
-            hints,
-            accepted: &mut self.accepted,
-            room,
-            record_bytes_max: self.settings.bind.record_bytes_max,
-            fullness: &mut self.fullness,
-            to_the_end: entry.hung_up || stopping,
-            stopping,
-            found: false,
-            errors: 0,
-        };
-        let lines = &cx.recorder.lines;
-        let (bytes, records) = (lines.bytes.len(), lines.records());
-        let turn = if stopping && entry.is_inherited {
-            entry.source.use_up(&mut cx) // what is still queued is for our successor
-        } else {
-            entry.source.turn(&mut cx)
-        };
-        (self.half_lines).settle(token, turn, &mut entry.source, &mut cx.recorder);
-        let (found, errors) = (cx.found, cx.errors);
-        self.intakes[intake].counters.errors += errors;
-        let lines = self.outlet.lines_of(intake);
-        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
-        self.end_turn(token, turn, found);
-        self.adopt(intake);
-    }
-
-    /// Ends a source where it stands: its unfinished line becomes a record.
-    fn finish(&mut self, token: Token) {
-        let Some(entry) = self.table.get_mut(token) else {
-            return;
-        };
-        let mut recorder = Recorder {
-            source: self.intakes[entry.intake].endpoint.transport().name(),
-            stamping: self.settings.stamping,
-            stamp: None,
-            clock: Clock::SYSTEM,
-            lines: self.outlet.lines_of(entry.intake),
-        };
-        entry.source.finish(&mut recorder);
-        self.close(token);
-    }
-
-    /// Forgets a source; its descriptor is closed.
-    fn close(&mut self, token: Token) {
-        if let Some(entry) = self.table.remove(token) {
-            let intake = &mut self.intakes[entry.intake];
-            intake.counters.kernel_drops += entry.source.kernel_drops();
-            if entry.backoff.is_some() {
-                intake.trouble.end(Instant::now());
-            }
-        }
-    }
-
-    /// Takes over the connections that a listener has accepted.
-    fn adopt(&mut self, intake: usize) {
-        for mut source in std::mem::take(&mut self.accepted) {
-            self.intakes[intake].counters.connections += 1;
-            let watched = source.register(self.poll.registry(), self.table.next_token());
-            let stopping = self.stop != Stop::No;
-            if stopping {
-                source.stop();
-            }
-            let token = self.table.insert(source, intake);
-            if stopping {
-                self.table.wake(token, false);
-            }
-            if let Err(e) = watched {
-                self.table.set_unwatched(token);
-                self.pause(token, Failure::new(Call::Register, &e), false);
-            }
-        }
     }
 
     /// Writes what has been completed.

@@ -3,16 +3,12 @@
 
 use super::{Reactor, Stop};
 use crate::failure::{Answer, Backoff, Call, Failure, Tries};
-use crate::sys::{self, errno};
-use crate::transports::Turn;
+use crate::sys;
 use log::warn;
 use mio::Token;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-/// So many turns in a row that find nothing, though the kernel has called for them, are a failure like any other.
-const FRUITLESS_MAX: u8 = 8;
 
 /// How long epoll is left alone that reports what it should not.
 const FLOOD_PAUSE: Duration = Duration::from_millis(500);
@@ -91,42 +87,9 @@ impl Waiting {
 }
 
 impl Reactor {
-    /// Acts on how a turn ended that has got something from the kernel, or not.
-    pub(super) fn end_turn(&mut self, token: Token, turn: Turn, found: bool) {
-        let Some(entry) = self.table.get_mut(token) else {
-            return;
-        };
-        if found || self.waiting.is_blind {
-            entry.fruitless = 0;
-        } else if turn == Turn::Drained {
-            entry.fruitless = entry.fruitless.saturating_add(1);
-        }
-        match turn {
-            // In a stop, nothing is waited for: what is drained has ended.
-            Turn::Drained if self.stop != Stop::No => self.finish(token),
-            Turn::Drained if entry.fruitless >= FRUITLESS_MAX => {
-                let call = entry.source.call();
-                let nothing = io::Error::from_raw_os_error(errno::EAGAIN);
-                self.pause(token, Failure::new(call, &nothing), found);
-            }
-            Turn::Drained => {
-                entry.hung_up = false;
-                self.go_on(token, found);
-            }
-            Turn::Unfinished => self.table.wake(token, false),
-            Turn::Closed => self.close(token),
-            Turn::Parked => {
-                self.unwatch(token);
-                self.table.park(token);
-            }
-            Turn::Failing(failure) if self.must_leave(token, found) => self.leave(token, failure),
-            Turn::Failing(failure) => self.pause(token, failure, found),
-        }
-    }
-
     /// Lets a source wait for what comes next. One that was left alone is watched again, and once it gets something its
     /// trouble is over.
-    fn go_on(&mut self, token: Token, found: bool) {
+    pub(super) fn go_on(&mut self, token: Token, found: bool) {
         let Some(entry) = self.table.get_mut(token) else {
             return;
         };
@@ -186,7 +149,7 @@ impl Reactor {
         }
     }
 
-    fn unwatch(&mut self, token: Token) {
+    pub(super) fn unwatch(&mut self, token: Token) {
         if let Some(entry) = self.table.get_mut(token)
             && entry.is_watched
         {
@@ -207,7 +170,7 @@ impl Reactor {
 
     /// Tells whether a source whose call fails is not to be waited for any longer: at a stop, two more tries within a
     /// third of a second are enough.
-    fn must_leave(&mut self, token: Token, found: bool) -> bool {
+    pub(super) fn must_leave(&mut self, token: Token, found: bool) -> bool {
         let Some(entry) = self.table.get_mut(token).filter(|_| self.stop != Stop::No) else {
             return false;
         };
@@ -216,7 +179,7 @@ impl Reactor {
     }
 
     /// Ends a source at a stop whose call fails. Only where a close of ours may help, that is waited for.
-    fn leave(&mut self, token: Token, failure: Failure) {
+    pub(super) fn leave(&mut self, token: Token, failure: Failure) {
         let has_connections = self.table.connections() > 0;
         let Some(entry) = self.table.get_mut(token) else {
             return;

@@ -98,7 +98,9 @@ impl Sink {
 
     /// Lets a file stay that was made; until then, it is removed when this is dropped, if it is empty.
     pub fn keep(&mut self) {
-        self.made = None;
+        if let Some(made) = self.made.take() {
+            made.keep();
+        }
     }
 
     /// Opens the output; a file that is not there is made like the one of `old`, and what that one holds stays held.

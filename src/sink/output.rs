@@ -78,13 +78,21 @@ pub(super) struct Opened {
 pub(super) struct Made {
     path: PathBuf,
     identity: (u64, u64),
+    is_kept: bool,
+}
+
+impl Made {
+    /// Lets it stay.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
         let is_ours =
             |found: Metadata| (found.dev(), found.ino()) == self.identity && found.len() == 0;
-        if self.path.symlink_metadata().is_ok_and(is_ours) {
+        if !self.is_kept && self.path.symlink_metadata().is_ok_and(is_ours) {
             // Best effort: an empty file does no harm.
             let _ = remove_file(&self.path);
         }
@@ -149,6 +157,7 @@ fn open_or_make(target: &Target) -> io::Result<Opened> {
             let made = Made {
                 path: target.path.clone(),
                 identity: (found.dev(), found.ino()),
+                is_kept: false,
             };
             Ok(Opened {
                 made: Some(made),

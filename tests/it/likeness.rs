@@ -111,7 +111,8 @@ fn a_new_file_is_at_no_moment_more_open_than_in_the_end() {
     let text = fs::read_to_string(trace).unwrap();
     let calls: Vec<&str> = text
         .lines()
-        .skip_while(|line| !line.contains("O_EXCL"))
+        .filter(|line| !line.contains(".lock\""))
+        .skip_while(|line| !line.contains("fch") && !line.contains(", 0600)"))
         .filter(|line| line.contains("O_EXCL") || line.starts_with("fch"))
         .collect();
     let [create, group, mode, owner] = calls[..] else {
