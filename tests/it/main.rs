@@ -34,6 +34,7 @@ mod producer;
 mod quiet;
 mod readers;
 mod records;
+mod rehearsal;
 mod removed;
 mod restart;
 mod rotation;
