@@ -136,7 +136,7 @@ pub struct Options {
     )]
     drain_timeout: Duration,
 
-    /// check that everything could be bound and opened, create nothing, and exit
+    /// rehearse the start: check that everything could be bound and opened, let nobody in, take it back, and exit
     #[argh(switch)]
     check: bool,
 

@@ -47,6 +47,9 @@ const EVENTS_MAX: usize = 1024;
 /// Most rounds in a row that do not ask who is ready: with [`LINGER_MAX`], how long a signal may wait, about 16 ms.
 const UNASKED_MAX: u32 = 15;
 
+/// How often the kernel's counts of dropped datagrams are looked at while nothing is read.
+const LOOK_AT_DROPS: Duration = Duration::from_secs(600);
+
 /// Room for one read.
 const SCRATCH_BYTES: usize = 128 << 10;
 
@@ -287,6 +290,8 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let dues = [
+            // What nobody reads meanwhile is dropped, and the kernel's count of that goes round.
+            (!self.outlet.is_open()).then(|| Instant::now() + LOOK_AT_DROPS),
             self.stop.deadline(),
             self.table.retry_due().filter(|_| self.outlet.is_open()),
             self.paths.deadline(),
@@ -314,6 +319,9 @@ impl Reactor {
         self.see_to_paths()?;
         self.see_to_deadlines();
         if !self.outlet.is_open() || matches!(self.stop, Stop::Undrained | Stop::Now) {
+            self.table
+                .iter_mut()
+                .for_each(|entry| entry.source.look_at_drops());
             return Ok(());
         }
         let ready = self.table.take_ready(std::mem::take(&mut self.turns));

@@ -50,7 +50,7 @@ impl Reactor {
                 None => warn!("{lost}: the output took no more"),
             }
         }
-        for entry in self.table.iter() {
+        for entry in self.table.iter_mut() {
             self.intakes[entry.intake].counters.kernel_drops += entry.source.kernel_drops();
         }
         let endpoints = self

@@ -80,7 +80,7 @@ impl Reactor {
 
     /// Forgets a source; its descriptor is closed.
     pub(super) fn close(&mut self, token: Token) {
-        if let Some(entry) = self.table.remove(token) {
+        if let Some(mut entry) = self.table.remove(token) {
             let intake = &mut self.intakes[entry.intake];
             intake.counters.kernel_drops += entry.source.kernel_drops();
             if entry.backoff.is_some() {

@@ -215,8 +215,16 @@ impl Source {
         }
     }
 
+    /// Sees how many datagrams the kernel has dropped, before its counter has gone round.
+    pub fn look_at_drops(&mut self) {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.look_at_drops(),
+            Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => {}
+        }
+    }
+
     /// Datagrams that the kernel has dropped since the socket was bound.
-    pub fn kernel_drops(&self) -> u64 {
+    pub fn kernel_drops(&mut self) -> u64 {
         match self {
             Self::Datagrams(datagrams) => datagrams.kernel_drops(),
             Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => 0,

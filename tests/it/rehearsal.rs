@@ -71,7 +71,7 @@ impl Refused {
     }
 
     /// As nobody, who may do less.
-    fn as_nobody(mut self) -> Self {
+    fn by_nobody(mut self) -> Self {
         let words = [
             "setpriv",
             "--reuid=65534",
@@ -260,7 +260,7 @@ fn so_is_what_could_not_be_done_later() {
     ] {
         let refused = Refused::new(&folder, &tcp, reason)
             .output(&path(output))
-            .as_nobody();
+            .by_nobody();
         check(&folder, &refused.arg("--rotate-size=4096"));
     }
     check(
