@@ -38,7 +38,7 @@ pub fn number_in(path: &str) -> Option<usize> {
         .ok()
 }
 
-/// Waits until a file's bytes are on the disk; without std's loop, as [`open`].
+/// Waits until a file's bytes are on the disk; without the loop that std has around it.
 ///
 /// # Errors
 /// What `man 2 fsync` lists.
@@ -47,7 +47,7 @@ pub fn sync(file: &File) -> io::Result<()> {
     cvt(unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
 }
 
-/// Cuts a file to this length, or makes it longer by NULs; without std's loop, as [`open`].
+/// Cuts a file to this length, or makes it longer by NULs; without the loop that std has around it.
 ///
 /// # Errors
 /// What `man 2 ftruncate` lists.
