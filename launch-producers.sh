@@ -75,7 +75,7 @@ fi
 producers=()
 daemon=
 scratch=$(mktemp -d)
-made_fifos=()
+made_fifos=() # where none stood before the daemon of this run
 
 # Leaves nothing behind, however we leave.
 clean_up() {
@@ -85,34 +85,41 @@ clean_up() {
         kill "$daemon" 2>/dev/null || true
         wait "$daemon" 2>/dev/null || true
     fi
-    if ((${#made_fifos[@]})); then rm -f -- "${made_fifos[@]}"; fi
+    local fifo
+    for fifo in ${made_fifos[@]+"${made_fifos[@]}"}; do
+        # What somebody else has put there meanwhile is theirs.
+        if [[ -p $fifo && ! -L $fifo && -O $fifo ]]; then rm -f -- "$fifo"; fi
+    done
     rm -rf -- "$scratch"
 }
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-bin=${BIN_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
-if [[ -z ${BIN_DIR:-} ]]; then
-    [[ -x $bin/aggregator ]] || echo "launch-producers.sh: building" >&2
-    cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml" ||
-        fail 2 "cannot build the programs: cargo failed; see its lines above"
-fi
+programs=$("$root/scripts/programs" aggregator producer) || exit 2 # it has said why
+{ read -r aggregator && read -r producer; } <<<"$programs"
 
 # Which of the endpoints has no daemon?
 free=()
 is_free=()
 for endpoint in "${endpoints[@]}"; do
-    if verdict=$("$bin/aggregator" --check --ipc "$endpoint" --output "$scratch/records"); then
+    if verdict=$("$aggregator" --check --ipc "$endpoint" --output "$scratch/records"); then
         free+=("$endpoint")
         is_free+=(1)
-        fifo=${verdict%%: ok*}
-        if [[ $fifo == fifo=* && ! -e ${fifo#fifo=} ]]; then made_fifos+=("${fifo#fifo=}"); fi
+        # A path may have any text in it, so only that of the default FIFO, which has none, is read from a verdict.
+        fifo=$endpoint
+        if [[ $fifo == fifo ]]; then fifo=${verdict%%: ok*}; fi
+        if [[ $fifo == fifo=* && ! -e ${fifo#fifo=} && ! -L ${fifo#fifo=} ]]; then
+            made_fifos+=("${fifo#fifo=}")
+        fi
     elif [[ -z $verdict ]]; then
         exit 1 # the program has said what is wrong with the endpoint
-    elif [[ ${verdict%%$'\n'*} != *": in use by a running process" ]]; then
-        fail 2 "cannot start a daemon: ${verdict%%$'\n'*}"
     else
+        # `ENDPOINT: REASON` comes first.
+        behind=${verdict#"$endpoint"}
+        reason=${behind%%$'\n'*}
+        [[ $reason == *": in use by a running process" ]] ||
+            fail 2 "cannot start a daemon: ${verdict%"$behind"}$reason"
         is_free+=(0)
     fi
 done
@@ -124,7 +131,7 @@ if ((${#free[@]})); then
     listen=()
     for endpoint in "${free[@]}"; do listen+=(--ipc "$endpoint"); done
     records=${keep:-$scratch/records}
-    exec {from_daemon}< <(exec "$bin/aggregator" "${listen[@]}" --output "$records")
+    exec {from_daemon}< <(exec "$aggregator" "${listen[@]}" --output "$records")
     daemon=$!
     read -r ready <&"$from_daemon" || fail 2 "cannot start a daemon: see its line above"
     # Where the kernel chose the port, the daemon says which.
@@ -139,14 +146,14 @@ reports=$scratch/reports
 mkdir "$reports"
 for endpoint in "${endpoints[@]}"; do
     for ((i = 0; i < count; i++)); do
-        "$bin/producer" --ipc "$endpoint" --report ${options[@]+"${options[@]}"} \
+        "$producer" --ipc "$endpoint" --report ${options[@]+"${options[@]}"} \
             >"$reports/${#producers[@]}" &
         producers+=($!)
     done
 done
 failed=0
-for producer in "${producers[@]}"; do
-    wait "$producer" || failed=$((failed + 1))
+for process in "${producers[@]}"; do
+    wait "$process" || failed=$((failed + 1))
 done
 sent=0
 sent_to_ours=0

@@ -11,9 +11,9 @@ fn main() {
     divan::main();
 }
 
-/// Records as they come: the classic one, one of many small members, one of escapes, one of Chinese, one that
+/// Records as they come: the classic one, one of many small members, one with blanks between them, one of escapes, one of Chinese, one that
 /// is long.
-const KINDS: [&str; 5] = ["classic", "numbers", "escapes", "chinese", "long"];
+const KINDS: [&str; 6] = ["classic", "numbers", "blanks", "escapes", "chinese", "long"];
 
 fn record(kind: &str) -> String {
     let message = match kind {
@@ -21,6 +21,7 @@ fn record(kind: &str) -> String {
         "escapes" => "a line\\nand \\\"another\\\" one\\t".repeat(4),
         "chinese" => "\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}".repeat(10),
         "long" => "x".repeat(10_000),
+        "blanks" => return format!("{{{}\"z\": null}}", "\"key\": \"value\", ".repeat(10)),
         _ => return format!("{{{}\"z\":null}}", "\"k\":-12.5e3,".repeat(15)),
     };
     format!(
@@ -75,9 +76,19 @@ fn lines_of_objects(bencher: Bencher<'_, '_>, kind: &str) {
 /// All that is pure in a round: a chunk becomes lines of a batch, which is written and counted.
 #[divan::bench(args = KINDS)]
 fn batch(bencher: Bencher<'_, '_>, kind: &str) {
+    batch_of(bencher, &record(kind));
+}
+
+/// The same for lines that are wrapped.
+#[divan::bench]
+fn batch_of_text(bencher: Bencher<'_, '_>) {
+    batch_of(bencher, "a line of text that some program has written");
+}
+
+fn batch_of(bencher: Bencher<'_, '_>, record: &str) {
     const RECORDS: usize = 300;
     const MAX: usize = 65_536;
-    let lines = format!("{}\n", record(kind)).repeat(RECORDS);
+    let lines = format!("{record}\n").repeat(RECORDS);
     let (mut batch, mut framer) = (Batch::default(), LineFramer::new(MAX));
     bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
         let mut recorder = Recorder {

@@ -10,7 +10,7 @@ use argh::FromArgs;
 use std::time::Duration;
 
 /// Descriptors kept back for everything that is not a connection: the standard ones, the event
-/// loop, signals, the output, listeners, a FIFO being reopened.
+/// loop, signals, the output, listeners, lock files, a FIFO being reopened.
 const DESCRIPTORS_KEPT: usize = 32;
 
 /// Collects log records from local processes and writes each as one JSON object in one line.
@@ -118,6 +118,15 @@ pub struct Options {
     #[argh(option, arg_name = "N", from_str_fn(cli::number::<0, {u64::MAX}>))]
     rotate_keep: Option<u64>,
 
+    /// after how long half a line on a FIFO becomes a record, counted from its last bytes; 0 is never (default: 5)
+    #[argh(
+        option,
+        arg_name = "SECONDS",
+        default = "Duration::from_secs(5)",
+        from_str_fn(seconds)
+    )]
+    half_line: Duration,
+
     /// how long a stop may take to read and write what is queued (default: 10)
     #[argh(
         option,
@@ -127,7 +136,7 @@ pub struct Options {
     )]
     drain_timeout: Duration,
 
-    /// check that everything could be bound and opened, create nothing, and exit
+    /// rehearse the start: check that everything could be bound and opened, let nobody in, take it back, and exit
     #[argh(switch)]
     check: bool,
 
@@ -158,6 +167,8 @@ pub struct Config {
     pub sync_policy: SyncPolicy,
     /// When the output file is full, if ever.
     pub rotation: Option<Rotation>,
+    /// After how long half a line on a FIFO becomes a record; `None`: never.
+    pub half_line: Option<Duration>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// Only check.
@@ -183,7 +194,7 @@ impl Config {
             {
                 return Err(Error::usage(
                     format!("--ipc {endpoint}"),
-                    format!("it has the address of {other}"),
+                    format!("it collides with {other}"),
                 )
                 .advise("give each its own"));
             }
@@ -202,12 +213,14 @@ impl Config {
                 buffer: options.buffer,
                 record_bytes_max: in_memory(options.max_record),
                 lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                is_rehearsal: options.check,
             },
             connections_max: options.max_connections.map(in_memory),
             stamping: options.stamp,
             linger: options.linger,
             sync_policy: options.sync,
             rotation,
+            half_line: Some(options.half_line).filter(|time| !time.is_zero()),
             drain_time_max: options.drain_timeout,
             check: options.check,
         })
@@ -351,12 +364,14 @@ mod tests {
                     buffer: BufferSize::Max,
                     record_bytes_max: 65_536,
                     lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                    is_rehearsal: false,
                 },
                 connections_max: None,
                 stamping: false,
                 linger: LingerPolicy::Auto,
                 sync_policy: SyncPolicy::Exit,
                 rotation: None,
+                half_line: Some(Duration::from_secs(5)),
                 drain_time_max: Duration::from_secs(10),
                 check: false,
             }
@@ -368,13 +383,13 @@ mod tests {
         let spaced = config(
             "--ipc fifo --ipc tcp=[::1]:0 --output - --truncate --max-record 1024 \
              --max-connections 7 --socket-mode 0600 --socket-owner 7 --socket-group root --buffer 4096 --stamp --sync interval=0.5 \
-             --linger 250 --drain-timeout 3 --check",
+             --linger 250 --half-line 0.25 --drain-timeout 3 --check",
         )
         .unwrap();
         let joined = config(
             "--ipc=fifo --ipc=tcp=[::1]:0 --output=- --truncate --max-record=1024 \
              --max-connections=7 --socket-mode=600 --socket-owner=7 --socket-group=0 --buffer=4096 --stamp --sync=interval=0.5 \
-             --linger=250 --drain-timeout=3 --check",
+             --linger=250 --half-line=0.25 --drain-timeout=3 --check",
         )
         .unwrap();
         assert_eq!(spaced, joined);
@@ -388,6 +403,8 @@ mod tests {
         assert_eq!(spaced.bind.buffer, BufferSize::Bytes(4096));
         let half_a_second = Duration::from_millis(500);
         assert_eq!(spaced.sync_policy, SyncPolicy::Interval(half_a_second));
+        assert_eq!(spaced.half_line, Some(Duration::from_millis(250)));
+        assert_eq!(config("--half-line 0").unwrap().half_line, None);
         assert_eq!(spaced.drain_time_max, Duration::from_secs(3));
     }
 
@@ -407,13 +424,10 @@ mod tests {
         for (words, want) in [
             ("--ipc pipe", "none of unixsock"),
             ("--ipc all=/x", "all takes no address"),
-            (
-                "--ipc tcp --ipc tcp",
-                "it has the address of tcp=127.0.0.1:9000",
-            ),
+            ("--ipc tcp --ipc tcp", "it collides with tcp=127.0.0.1:9000"),
             (
                 "--ipc unixsock=/x --ipc fifo=/x",
-                "it has the address of unixsock=/x",
+                "it collides with unixsock=/x",
             ),
             ("--max-record 1023", "from 1024 to 16777216"),
             ("--max-record 16777217", "from 1024 to 16777216"),
@@ -435,6 +449,9 @@ mod tests {
             ("--linger soon", "and not auto"),
             ("--linger 100001", "from 0 to 100000"),
             ("--sync interval=soon", "number of seconds"),
+            ("--half-line soon", "number of seconds"),
+            ("--half-line -1", "number of seconds"),
+            ("--half-line nan", "number of seconds"),
             ("--drain-timeout -1", "number of seconds"),
             ("--drain-timeout inf", "number of seconds"),
         ] {

@@ -13,6 +13,8 @@ pub struct Counters {
     pub kernel_drops: u64,
     /// Connections accepted (stream sockets only).
     pub connections: u64,
+    /// Calls that failed in a way that may last, and were tried again.
+    pub errors: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -20,6 +22,7 @@ impl std::ops::AddAssign for Counters {
         self.written += other.written;
         self.kernel_drops += other.kernel_drops;
         self.connections += other.connections;
+        self.errors += other.errors;
     }
 }
 
@@ -36,18 +39,22 @@ impl Counters {
                 },
             kernel_drops,
             connections,
+            errors,
         } = self;
         format!(
             "\"records\":{records},\"bytes\":{bytes},\"wrapped\":{wrapped},\
              \"truncated\":{truncated},\"kernel_drops\":{kernel_drops},\
-             \"connections\":{connections}"
+             \"connections\":{connections},\"errors\":{errors}"
         )
     }
 }
 
 /// The summary: one line of JSON with the totals, how the output got on, and each endpoint's part.
 pub fn summary(endpoints: &[(String, Counters)], output: OutputCounters) -> String {
-    let mut totals = Counters::default();
+    let mut totals = Counters {
+        errors: output.errors,
+        ..Counters::default()
+    };
     let mut parts = String::new();
     for (name, counters) in endpoints {
         totals += *counters;
@@ -80,10 +87,11 @@ mod tests {
             },
             kernel_drops: 3 * n,
             connections: n + 1,
+            errors: 4 * n,
         };
         let part = |n: u64| {
             json!({"records": n, "bytes": 10 * n, "wrapped": n / 2, "truncated": n / 4,
-                   "kernel_drops": 3 * n, "connections": n + 1})
+                   "kernel_drops": 3 * n, "connections": n + 1, "errors": 4 * n})
         };
         let line = summary(
             &[
@@ -93,13 +101,14 @@ mod tests {
             OutputCounters {
                 paused: std::time::Duration::from_millis(1500),
                 sync_errors: 2,
+                errors: 7,
             },
         );
         assert!(!line.contains('\n'));
         assert_eq!(
             serde_json::from_str::<Value>(&line).unwrap(),
             json!({"summary": true, "records": 12, "bytes": 120, "wrapped": 6, "truncated": 3,
-                   "kernel_drops": 36, "connections": 14, "paused_seconds": 1.5, "sync_errors": 2,
+                   "kernel_drops": 36, "connections": 14, "errors": 55, "paused_seconds": 1.5, "sync_errors": 2,
                    "endpoints": {"fifo=/tmp/\"x\"": part(8), "tcp=127.0.0.1:1": part(4)}})
         );
     }

@@ -37,6 +37,8 @@ struct Teller {
     bell: Option<OwnedFd>,
     /// Nothing is worth a wait any more.
     is_hurried: bool,
+    /// Nothing more is said on standard error.
+    is_silent: bool,
     /// Whoever reads it has let a line wait in vain, and is not waited for again.
     errors_are_unread: bool,
     output_is_unread: bool,
@@ -50,6 +52,7 @@ pub fn init(program: &'static str) {
         output: Unwaiting::stdout(),
         bell: None,
         is_hurried: false,
+        is_silent: false,
         errors_are_unread: false,
         output_is_unread: false,
     });
@@ -109,7 +112,9 @@ struct Log;
 
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Some(teller) = &mut *teller() {
+        if let Some(teller) = &mut *teller()
+            && !teller.is_silent
+        {
             teller.errors.say(line, |_| false);
             teller.note();
         }
@@ -138,6 +143,14 @@ pub fn hurry() {
     if let Some(teller) = &mut *teller() {
         teller.is_hurried = true;
     }
+}
+
+/// Says nothing more on standard error: it is where records go, and a line would stand among them.
+pub fn silence() {
+    if let Some(teller) = &mut *teller() {
+        teller.is_silent = true;
+    }
+    log::set_max_level(LevelFilter::Off);
 }
 
 /// Tells a person something on standard error, in one line.
@@ -206,6 +219,9 @@ fn teller() -> MutexGuard<'static, Option<Teller>> {
 impl Teller {
     /// Says a line on standard error, and waits for room.
     fn say(&mut self, line: &[u8]) {
+        if self.is_silent {
+            return;
+        }
         let mut patience = Patience::new(self.is_hurried || self.errors_are_unread);
         let bell = self.bell.as_ref().map(AsFd::as_fd);
         self.errors

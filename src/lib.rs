@@ -10,21 +10,25 @@
 //! 5. [`sink`] writes it; it opens the output, mends what a crash left at its end, and rotates it.
 //!
 //! [`reactor`] drives it all, on one thread. Steps 2 to 4 are pure. [`sys`] is the only module with
-//! libc and `unsafe`. The rest: [`cli`] and [`config`] read command lines, [`counters`] makes the
-//! summary, [`diagnostics`], [`voice`] and [`error`] are what a person reads, [`producer`] is the other side.
+//! libc and `unsafe`. The rest: [`cli`] and [`config`] read command lines, [`claim`] tells of a second
+//! daemon, [`failure`] has the answers to calls that fail, [`counters`] makes the summary, [`diagnostics`],
+//! [`voice`] and [`error`] are what a person reads, [`producer`] is the other side.
 
 pub mod batch;
+pub mod claim;
 pub mod cli;
 pub mod config;
 pub mod counters;
 pub mod diagnostics;
 pub mod error;
+pub mod failure;
 pub mod framing;
 pub mod object;
 pub mod producer;
 pub mod reactor;
 pub mod record;
 pub mod sink;
+pub mod start;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod transports;

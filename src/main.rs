@@ -6,12 +6,13 @@ use log_aggregator::config::{Config, Options};
 use log_aggregator::counters;
 use log_aggregator::diagnostics;
 use log_aggregator::error::{Error, Exit};
-use log_aggregator::reactor::{Reactor, Settings};
-use log_aggregator::sink::{Output, Sink};
-use log_aggregator::sys::{self, PathWatch, Signals};
-use log_aggregator::transports::{self, Bound};
+use log_aggregator::reactor::Reactor;
+use log_aggregator::sink::{Output, Sink, Standard};
+use log_aggregator::start::Start;
+use log_aggregator::sys;
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 const PROGRAM: &str = "aggregator";
@@ -34,39 +35,51 @@ fn run() -> Result<Exit, Error> {
     // Not before the inherited ones are taken, since it opens descriptors of its own.
     diagnostics::init(PROGRAM);
     if config.check {
-        return Ok(check(&config, inherited));
+        return check(&config, inherited);
     }
     collect(&config, inherited)
 }
 
-/// Binds everything and collects records until told to stop.
+/// Collects records until told to stop.
 fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
-    // First, so that a signal during the start waits for the loop instead of killing us half-way.
-    let signals = Signals::new()
-        .and_then(|signals| diagnostics::heed(signals.as_fd()).map(|()| signals))
-        .map_err(|e| Error::new("take over", "signals", e))?;
-    let settings = Settings {
-        bind: config.bind,
-        connections_max: config.raise_connections_max()?,
-        stamping: config.stamping,
-        drain_time_max: config.drain_time_max,
-        linger: config.linger,
-        sync_policy: config.sync_policy,
-        rotation: config.rotation,
-    };
-    let sink = Sink::open(&config.output)?;
-    // Before the sockets, so that the kernel lets go of those first when it ends a process that was killed:
-    // to let go of this takes it some 15 ms, and what is sent meanwhile would be lost.
-    let watch = PathWatch::new();
-    let bound = bind(config, inherited)?;
-    // Last, so that a daemon that cannot start empties nobody's file.
-    sink.begin(config.truncate)?;
-    let reactor = Reactor::new(bound, sink, signals, watch, settings)?;
-    announce(&reactor, &config.output);
+    let start = Start::new(config)?;
+    let sink = start.open_output()?;
+    let standard = sink.standard();
+    if standard.error {
+        diagnostics::silence();
+    }
+    let result = serve(config, inherited, start, sink);
+    // Said among records, it would be none; unsaid, it would be a riddle.
+    if let (Err(error), true) = (&result, standard.error) {
+        tell_starter(Told::beside(standard), &format!("{PROGRAM}: {error}"));
+    }
+    result
+}
+
+/// Binds everything, and collects records into this output.
+fn serve(
+    config: &Config,
+    inherited: Vec<OwnedFd>,
+    mut start: Start<'_>,
+    sink: Sink,
+) -> Result<Exit, Error> {
+    start.check_output(&sink)?;
+    let told = Told::beside(sink.standard());
+    for fd in inherited {
+        start.adopt(fd)?;
+    }
+    for endpoint in &config.endpoints {
+        start.bind(endpoint)?;
+    }
+    for endpoint in start.endpoints().filter(|endpoint| endpoint.is_remote()) {
+        warn!("{endpoint} can be reached from other machines, neither encrypted nor authenticated");
+    }
+    let reactor = start.finish(sink)?;
+    announce(&reactor, &config.output, told);
 
     let outcome = reactor.run();
     tell_starter(
-        Told::beside(&config.output),
+        Told::beside(outcome.standard),
         &counters::summary(&outcome.endpoints, outcome.output),
     );
     match outcome.error {
@@ -75,23 +88,11 @@ fn collect(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
     }
 }
 
-fn bind(config: &Config, inherited: Vec<OwnedFd>) -> Result<Vec<Bound>, Error> {
-    let adopt = |fd| transports::adopt(fd, config.bind.record_bytes_max);
-    let mut bound: Vec<Bound> = inherited.into_iter().map(adopt).collect::<Result<_, _>>()?;
-    for endpoint in &config.endpoints {
-        bound.push(transports::bind(endpoint, &config.bind)?);
-    }
-    for Bound { endpoint, .. } in bound.iter().filter(|bound| bound.endpoint.is_remote()) {
-        warn!("{endpoint} can be reached from other machines, neither encrypted nor authenticated");
-    }
-    Ok(bound)
-}
-
 /// Says that everything is bound: one line of JSON for scripts and, on a terminal, one for a person.
-fn announce(reactor: &Reactor, output: &Output) {
+fn announce(reactor: &Reactor, output: &Output, told: Told) {
     let endpoints: Vec<String> = reactor.endpoints().map(ToString::to_string).collect();
     tell_starter(
-        Told::beside(output),
+        told,
         &format!(
             "{{\"ready\":true,\"pid\":{},\"endpoints\":{},\"output\":{}}}",
             std::process::id(),
@@ -109,29 +110,42 @@ fn announce(reactor: &Reactor, output: &Output) {
     }
 }
 
-/// Says of each endpoint and of the output whether it could be had.
-fn check(config: &Config, inherited: Vec<OwnedFd>) -> Exit {
+/// Rehearses the start, and says of each endpoint and of the output whether it could be had.
+fn check(config: &Config, inherited: Vec<OwnedFd>) -> Result<Exit, Error> {
+    let mut start = Start::new(config)?;
+    let sink = (start.open_output()).and_then(|sink| start.check_output(&sink).map(|()| sink));
     let mut exit = Exit::Success;
-    let adopted = inherited.into_iter().map(|fd| {
-        let bound = transports::adopt(fd, config.bind.record_bytes_max);
-        match bound {
-            Ok(bound) => (bound.endpoint.to_string(), Ok(())),
-            Err(e) => ("inherited".to_owned(), Err(e)),
+    let mut tell = |name: &dyn Display, verdict: Result<Option<String>, Error>| {
+        let words = match verdict {
+            Ok(None) => "ok".to_owned(),
+            Ok(Some(caveat)) => format!("ok ({caveat})"),
+            Err(error) => {
+                exit = Exit::Failure;
+                error.reason().to_owned()
+            }
+        };
+        tell_starter(Told::OnStdout, &format!("{name}: {words}"));
+    };
+    for fd in inherited {
+        match start.adopt(fd) {
+            Ok(endpoint) => tell(endpoint, Ok(None)),
+            Err(e) => tell(&"inherited", Err(e)),
         }
-    });
-    let bound = (config.endpoints.iter())
-        .map(|endpoint| (endpoint.to_string(), transports::check(endpoint)));
-    let checks = adopted
-        .chain(bound)
-        .chain([(format!("output={}", config.output), config.output.check())]);
-    for (name, result) in checks {
-        let verdict = result.err().map_or("ok".to_owned(), |error| {
-            exit = Exit::Failure;
-            error.reason().to_owned()
-        });
-        tell_starter(Told::OnStdout, &format!("{name}: {verdict}"));
     }
-    exit
+    for endpoint in &config.endpoints {
+        tell(endpoint, start.bind(endpoint).map(|()| None));
+    }
+    let output = format_args!("output={}", config.output).to_string();
+    match sink {
+        Ok(sink) => {
+            tell(&output, Ok(sink.caveat()));
+            if let Err(e) = start.finish(sink) {
+                tell(&"event loop", Err(e));
+            }
+        }
+        Err(e) => tell(&output, Err(e)),
+    }
+    Ok(exit)
 }
 
 /// Where whoever started us is told something.
@@ -139,14 +153,17 @@ fn check(config: &Config, inherited: Vec<OwnedFd>) -> Exit {
 enum Told {
     OnStdout,
     OnStderr,
+    /// Both are the output: a line would stand among records, or on top of them.
+    Nowhere,
 }
 
 impl Told {
-    /// On standard output, unless that is where records go.
-    fn beside(output: &Output) -> Self {
-        match output {
-            Output::Stdout => Self::OnStderr,
-            Output::Path(_) => Self::OnStdout,
+    /// On standard output, unless that is where records go; else on standard error.
+    fn beside(records: Standard) -> Self {
+        match (records.output, records.error) {
+            (false, _) => Self::OnStdout,
+            (true, false) => Self::OnStderr,
+            (true, true) => Self::Nowhere,
         }
     }
 }
@@ -160,5 +177,6 @@ fn tell_starter(told: Told, line: &str) {
             }
         }
         Told::OnStderr => diagnostics::print_on_stderr(line),
+        Told::Nowhere => {}
     }
 }

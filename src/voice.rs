@@ -95,6 +95,9 @@ impl<W: Write> Voice<W> {
     }
 }
 
+/// More interruptions than that are no signals.
+const INTERRUPTIONS_MAX: u8 = 3;
+
 /// Writes all of it, in one write if that takes it, and asks `wait` for room.
 ///
 /// # Errors
@@ -105,11 +108,14 @@ pub fn hand_over<W: Write>(
     mut wait: impl FnMut(&W) -> bool,
 ) -> Result<(), (usize, io::Error)> {
     let mut taken = 0;
+    let mut interruptions = 0;
     while taken < bytes.len() {
         match channel.write(&bytes[taken..]) {
             Ok(0) => return Err((taken, ErrorKind::WriteZero.into())),
             Ok(more) => taken += more,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::Interrupted && interruptions < INTERRUPTIONS_MAX => {
+                interruptions += 1;
+            }
             Err(e) if e.kind() == ErrorKind::WouldBlock && wait(channel) => {}
             Err(e) => return Err((taken, e)),
         }

@@ -5,13 +5,14 @@
 //! schedule that fails is named by its seed: `MODEL_SEED=N` runs that one alone.
 
 use log_aggregator::batch::Batch;
+use log_aggregator::failure::Call;
 use log_aggregator::framing::LineFramer;
 use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sink::{self, Written};
-use log_aggregator::sys::Stamp;
+use log_aggregator::sys::{Stamp, errno};
 use serde_json::Value;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 const MAX: usize = 40;
 
@@ -22,7 +23,20 @@ mod model {
 
     /// The records that a source's whole input amounts to.
     pub(super) fn records(input: &[u8], is_datagram: bool) -> Vec<Value> {
+        let mut input = input.strip_prefix("\u{feff}".as_bytes()).unwrap_or(input);
+        if is_datagram {
+            let ends: [&[u8]; 3] = [b"\0", b"\0\n", b"\0\r\n"];
+            let text = ends.iter().find_map(|end| input.strip_suffix(*end));
+            input = text.unwrap_or(input);
+        } else if let Some(0) = input.iter().find(|byte| b"\n\0".contains(byte)) {
+            return records_by_nul(input);
+        }
         let mut pieces: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
+        if !is_datagram {
+            for piece in &mut pieces[1..] {
+                *piece = piece.strip_prefix(b"\0").unwrap_or(piece);
+            }
+        }
         let tail = pieces.pop().unwrap();
         let mut records: Vec<Value> = pieces
             .iter()
@@ -38,6 +52,17 @@ mod model {
         records
     }
 
+    /// The same for a connection whose first line ends with a NUL.
+    fn records_by_nul(input: &[u8]) -> Vec<Value> {
+        let pieces: Vec<&[u8]> = input.split(|byte| *byte == 0).collect();
+        let last = pieces.len() - 1;
+        let records = pieces.iter().enumerate().filter_map(|(index, line)| {
+            let text = line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\n"));
+            record(text.unwrap_or(line), index == last)
+        });
+        records.collect()
+    }
+
     fn record(line: &[u8], unterminated: bool) -> Option<Value> {
         let kept = &line[..line.len().min(MAX)];
         let is_long = line.len() > MAX;
@@ -45,7 +70,9 @@ mod model {
             if line.iter().all(|byte| b" \t".contains(byte)) {
                 return None;
             }
-            if let Ok(object @ Value::Object(_)) = serde_json::from_slice(line) {
+            if !line.contains(&b'\n')
+                && let Ok(object @ Value::Object(_)) = serde_json::from_slice(line)
+            {
                 return Some(object);
             }
         }
@@ -108,7 +135,7 @@ impl Random {
 
 /// Input that is often nearly right.
 fn input(random: &mut Random) -> Vec<u8> {
-    let pieces: [&[u8]; 25] = [
+    let pieces: [&[u8]; 30] = [
         b"\n",
         b"\n",
         b"\n",
@@ -134,6 +161,11 @@ fn input(random: &mut Random) -> Vec<u8> {
         b"\x1b",
         b"1234567890",
         b"[1]",
+        b"\n\0",
+        b"\xef\xbb\xbf",
+        b"{\"c\":\r\"\xc2\x85\"}",
+        b"\xe2\x80\xa8",
+        b"{}\0",
     ];
     (0..random.below(30))
         .flat_map(|_| random.pick(&pieces))
@@ -150,9 +182,9 @@ struct Output<'a> {
 impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = match self.random.below(8) {
-            0 => return Err(ErrorKind::Interrupted.into()),
-            1 => return Err(ErrorKind::WouldBlock.into()),
-            2 => return Err(ErrorKind::StorageFull.into()),
+            0 => return Err(io::Error::from_raw_os_error(errno::EINTR)),
+            1 => return Err(io::Error::from_raw_os_error(errno::EAGAIN)),
+            2 => return Err(io::Error::from_raw_os_error(errno::ENOSPC)),
             3 | 4 => 1 + self.random.below(bytes.len()),
             _ => bytes.len(),
         };
@@ -181,7 +213,7 @@ impl Source {
             input: input(random),
             is_datagram: random.below(3) == 0,
             read: 0,
-            framer: LineFramer::new(MAX),
+            framer: LineFramer::of_connection(MAX),
             is_done: false,
         }
     }
@@ -243,7 +275,7 @@ fn check(seed: u64) {
             random,
             taken: std::mem::take(&mut taken),
         };
-        let written = sink::write_out(&mut output, &mut batch);
+        let written = sink::write_out(&mut output, Call::WriteStream, &mut batch);
         taken = output.taken;
         if matches!(written, Ok(Written::All)) {
             batch.settle(|number, tally| {
@@ -256,6 +288,7 @@ fn check(seed: u64) {
 
     let text = String::from_utf8(taken).expect("the output is UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'));
+    assert!(!text.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}']));
     let mut got: Vec<Vec<Value>> = vec![Vec::new(); sources.len()];
     for (number, line) in order.into_iter().zip(text.lines()) {
         got[number].push(serde_json::from_str(line).expect("a line of JSON"));

@@ -31,7 +31,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let to = (from + random.below(16)).min(other.len());
     match random.below(4) {
         0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-        1 => bytes.insert(at, b"\n\r\"\\{}[]:,_e9\xff\xe2\0"[random.below(16)]),
+        1 => bytes.insert(at, b"\n\r\"\\{}[]:,_e9\xff\xe2\0\x85\xa8"[random.below(18)]),
         2 => drop(bytes.drain(at..end)),
         _ => drop(bytes.splice(at..end, other[from..to].iter().copied())),
     }

@@ -60,11 +60,8 @@ while (($#)); do
     shift
 done
 
-bin=${BIN_DIR:-${CARGO_TARGET_DIR:-$root/target}/release}
-if [[ -z ${BIN_DIR:-} ]]; then
-    cargo build --release --locked --quiet --manifest-path "$root/Cargo.toml" ||
-        fail 2 "cannot build the programs: cargo failed; see its lines above"
-fi
+programs=$("$root/scripts/programs" aggregator producer) || exit 2 # it has said why
+{ read -r aggregator && read -r producer; } <<<"$programs"
 
 scratch=$(mktemp -d)
 disk=$scratch/disk
@@ -108,7 +105,7 @@ samples=$scratch/samples
 start_daemon() {
     local listen=() ready endpoint
     for endpoint in "${endpoints[@]}"; do listen+=(--ipc "$endpoint"); done
-    exec {from_daemon}< <(exec "$bin/aggregator" "${listen[@]}" --output "$output" \
+    exec {from_daemon}< <(exec "$aggregator" "${listen[@]}" --output "$output" \
         --rotate-size "$rotate_bytes" 2>>"$scratch/said")
     daemon=$!
     read -r ready <&"$from_daemon" || fail 2 "cannot start a daemon: $(tail -n 1 "$scratch/said")"
@@ -186,7 +183,7 @@ exec {to_judge}> >(judge >"$scratch/verdict")
 judge=$!
 for index in "${!endpoints[@]}"; do
     for number in 1 2; do
-        "$bin/producer" --ipc "${endpoints[index]}" --rate "$((rate / 2))" --duration "$seconds" --stamp \
+        "$producer" --ipc "${endpoints[index]}" --rate "$((rate / 2))" --duration "$seconds" --stamp \
             --wait 60 --report >"$scratch/report.$index.$number" {to_judge}>&- &
         producers+=($!)
         echo "producer:$!:${transports[index]}" >&"$to_judge"

@@ -6,7 +6,7 @@ import sys
 import time
 
 from . import report
-from .daemon import DAEMONS, TRANSPORTS, Trouble, adapters
+from .daemon import DAEMONS, TRANSPORTS, Trouble, adapters, program
 
 START = time.monotonic()
 
@@ -47,6 +47,7 @@ def run(parser, measure):
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
+        program("producer")  # built now, not beside a measurement
         facts = report.machine()
         if facts["load_average"] > facts["processors"]:
             log(f"the load average is {facts['load_average']}: others' work will show in these numbers")

@@ -1,5 +1,6 @@
 """Starts any log daemon through its adapter (the protocol: docs/faults.md) and looks at it from outside."""
 
+import functools
 import json
 import os
 import pathlib
@@ -12,7 +13,6 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 TRANSPORTS = ["unixsock", "tcp", "unixgram", "udp", "fifo"]
 THROUGHPUT = "+throughput"  # behind a name: with the settings that its adapter has for that
 DAEMONS = ["aggregator", "yardstick", "rsyslog", "rsyslog" + THROUGHPUT, "syslog-ng"]
@@ -23,6 +23,17 @@ QUIET = 1.0  # seconds without a new byte, after which no more is expected
 
 class Trouble(Exception):
     """Why there is nothing to measure; one line."""
+
+
+@functools.cache
+def program(name):
+    """Where `producer` or `crowd` is, built and up to date. To be asked before anything is measured."""
+    names = ["producer", "examples/crowd"]
+    # What is wrong it says itself.
+    told = subprocess.run([ROOT / "scripts" / "programs", *names], stdout=subprocess.PIPE, text=True, check=False)
+    if told.returncode:
+        raise Trouble("cannot find the programs that send; see the line above")
+    return dict(zip(["producer", "crowd"], told.stdout.splitlines()))[name]
 
 
 class Adapter:
@@ -46,6 +57,8 @@ class Adapter:
         if told.returncode:
             raise Trouble(f"{name}: {told.stderr.strip()}")
         described = json.loads(told.stdout)
+        if "program" in described:
+            self.variables["FAULTS_PROGRAM"] = described["program"]
         self.name, self.version = described["name"] + name[len(plain):], described["version"]
         self.transports = described["transports"]
 

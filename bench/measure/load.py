@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from .daemon import BIN, Trouble
+from .daemon import Trouble, program
 
 
 @dataclasses.dataclass
@@ -21,10 +21,8 @@ class Load:
 
     def send(self, endpoint):
         """Sends it all and returns how many records were sent."""
-        if not (BIN / "producer").exists():
-            raise Trouble(f"{BIN}/producer is not there: run 'cargo build --release --examples --bins'")
         numbers = f"--size={self.size} --rate={self.rate} --count={self.count}".split()
-        command = [BIN / "producer", "--ipc", endpoint, "--report", *numbers]
+        command = [program("producer"), "--ipc", endpoint, "--report", *numbers]
         start = functools.partial(subprocess.Popen, command, stdout=subprocess.PIPE, text=True)
         processes = [start() for _ in range(self.producers)]
         try:

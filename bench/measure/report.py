@@ -40,14 +40,14 @@ def machine():
     """Where, and beside what other work, numbers are made. To be called before they are."""
     models = (line for line in open("/proc/cpuinfo") if line.startswith("model name"))
     cpu = next(models, f":{platform.machine()}").split(":")[1].strip()
-    settings = ("net.unix.max_dgram_qlen", "net.core.rmem_max", "fs.pipe-max-size")
+    settings = ("net.unix.max_dgram_qlen", "net.core.rmem_max", "fs.pipe-max-size", "net.ipv4.tcp_congestion_control")
     return {
         "date": datetime.date.today().isoformat(),
         "kernel": f"{platform.system()} {platform.release()}",
         "processors": os.cpu_count(),
         "cpu": cpu,
         "load_average": round(os.getloadavg()[0], 1),
-        **{name: int(pathlib.Path("/proc/sys", *name.split(".")).read_text()) for name in settings},
+        **{name: pathlib.Path("/proc/sys", *name.split(".")).read_text().strip() for name in settings},
     }
 
 

@@ -27,6 +27,8 @@ pub struct Description {
     pub limits_connections: bool,
     /// Whether it says how many datagrams were dropped.
     pub reports_drops: bool,
+    /// What it is to be told at each start, as FAULTS_PROGRAM: where its program is, found once.
+    pub program: Option<String>,
 }
 
 impl Adapter {
@@ -44,7 +46,7 @@ impl Adapter {
                 folder.display()
             )
         })?;
-        let answer = ask(&program, &["describe"])?;
+        let answer = ask(&program, &["describe"], BUILD)?;
         let daemon = Description::parse(&answer)
             .map_err(|e| format!("read the answer of {} describe: {e}", program.display()))?;
         Ok(Self { program, daemon })
@@ -52,7 +54,7 @@ impl Adapter {
 
     /// The records that the daemon itself says were dropped. Asked after its end.
     pub fn drops(&self, work: &Path) -> Result<u64, String> {
-        let answer = ask(&self.program, &["drops", &work.to_string_lossy()])?;
+        let answer = ask(&self.program, &["drops", &work.to_string_lossy()], ANSWER)?;
         let number = answer.trim().parse();
         number.map_err(|_| format!("{} drops: '{answer}' is no number", self.program.display()))
     }
@@ -60,15 +62,20 @@ impl Adapter {
     /// Has the daemon open its output anew.
     pub fn reopen(&self, pid: u32, work: &Path) -> Result<(), String> {
         let pid = pid.to_string();
-        ask(&self.program, &["reopen", &pid, &work.to_string_lossy()]).map(drop)
+        let args = ["reopen", &pid, &work.to_string_lossy()];
+        ask(&self.program, &args, ANSWER).map(drop)
     }
 }
 
-/// Runs an adapter for an answer.
-fn ask(program: &Path, args: &[&str]) -> Result<String, String> {
+/// Longest time for an answer, in seconds; and for the first one, which may build the daemon.
+const ANSWER: &str = "20";
+const BUILD: &str = "600";
+
+/// Runs an adapter for an answer, at most for so many seconds.
+fn ask(program: &Path, args: &[&str], seconds: &str) -> Result<String, String> {
     let failed = |reason: &str| format!("{} {}: {reason}", program.display(), args.join(" "));
     let output = Command::new("timeout")
-        .arg("20")
+        .arg(seconds)
         .arg(program)
         .args(args)
         .stdin(Stdio::null())
@@ -120,6 +127,10 @@ impl Description {
             marks: Marks(texts("marks")?),
             limits_connections: flag("limits_connections")?,
             reports_drops: flag("reports_drops")?,
+            program: match &value["program"] {
+                Value::Null => None,
+                _ => Some(text("program")?),
+            },
         })
     }
 }
@@ -135,15 +146,17 @@ mod tests {
         assert_eq!(daemon.name, "mine");
         assert_eq!(daemon.transports, [Transport::Tcp, Transport::Fifo]);
         assert!(!daemon.limits_connections && !daemon.reports_drops && daemon.marks.0.is_empty());
+        assert_eq!(daemon.program, None);
     }
 
     #[test]
     fn a_whole_answer_is_read() {
         let answer = r#"{"name":"mine","version":"1","transports":["udp"],
-            "marks":["cut"],"limits_connections":true,"reports_drops":true}"#;
+            "marks":["cut"],"limits_connections":true,"reports_drops":true,"program":"/a \"b\""}"#;
         let daemon = Description::parse(answer).unwrap();
         assert!(daemon.limits_connections && daemon.reports_drops);
         assert_eq!(daemon.marks.0, ["cut"]);
+        assert_eq!(daemon.program.as_deref(), Some("/a \"b\""));
     }
 
     #[test]

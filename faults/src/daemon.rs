@@ -74,6 +74,9 @@ impl Start<'_> {
         if let Some(connections) = self.connections {
             command.env("FAULTS_CONNECTIONS", connections.to_string());
         }
+        if let Some(program) = &self.adapter.daemon.program {
+            command.env("FAULTS_PROGRAM", program);
+        }
         let child = command
             .arg(&self.adapter.program)
             .args(["run", self.transport.name(), &self.address.to_string()])

@@ -202,6 +202,7 @@ mod tests {
             marks: Marks::default(),
             limits_connections: false,
             reports_drops: false,
+            program: None,
         };
         let row = |daemon: &str, transport, outcome| Row {
             daemon: daemon.to_owned(),

@@ -1,10 +1,14 @@
 //! How a fuzzer's bytes tell what is sent, and how it arrives.
 
+use log_aggregator::framing::LineFramer;
+
 /// A source's whole input, and how it is cut on its way.
 #[derive(Debug)]
 pub struct Delivery<'a> {
     pub is_datagram: bool,
     pub is_stamping: bool,
+    /// Whether a stream is one sender's own.
+    pub is_connection: bool,
     /// How much of what comes out the output takes: 256ths, less one.
     pub taken: usize,
     /// Longest line.
@@ -25,12 +29,22 @@ impl<'a> Delivery<'a> {
         Some(Self {
             is_datagram: flags & 1 != 0,
             is_stamping: flags & 2 != 0,
+            is_connection: flags & 4 != 0,
             taken: taken.into(),
             max: size(max),
             cut: size(cut),
             chunks: chunks.iter().copied().map(size).collect(),
             input,
         })
+    }
+
+    /// The framer of such a stream.
+    pub fn framer(&self) -> LineFramer {
+        if self.is_connection {
+            LineFramer::of_connection(self.max)
+        } else {
+            LineFramer::new(self.max)
+        }
     }
 
     /// The chunks of a stream, in order of arrival. Some may be empty.

@@ -1,7 +1,7 @@
 //! The frames are those of a naive splitter that sees the whole input, however it is cut on its way.
 
 use super::delivery::Delivery;
-use log_aggregator::framing::{Frame, LineFramer, datagram};
+use log_aggregator::framing::{Frame, datagram};
 
 /// What a line amounts to.
 #[derive(Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub fn framer(bytes: &[u8]) {
     if delivery.is_datagram {
         datagram(delivery.input, delivery.cut, delivery.max, emit);
     } else {
-        let mut framer = LineFramer::new(delivery.max);
+        let mut framer = delivery.framer();
         for chunk in delivery.chunks() {
             framer.feed(chunk, &mut emit);
         }
@@ -44,17 +44,49 @@ pub fn naive(delivery: &Delivery<'_>) -> Vec<Line> {
         is_oversize: cut > 0 || bytes.len() > delivery.max,
         is_unterminated,
     };
-    let content = |bytes| <[u8]>::strip_suffix(bytes, b"\r").unwrap_or(bytes);
-    let mut pieces: Vec<&[u8]> = delivery.input.split(|byte| *byte == b'\n').collect();
+    let input = without(delivery.input, <[u8]>::strip_prefix, &["\u{feff}"]);
+    let cut = if delivery.is_datagram {
+        delivery.cut
+    } else {
+        0
+    };
+    let input = match delivery.is_datagram && cut == 0 {
+        true => without(input, <[u8]>::strip_suffix, &["\0", "\0\n", "\0\r\n"]),
+        false => input,
+    };
+    let first_end = input.iter().find(|byte| b"\n\0".contains(byte));
+    let is_by_nul = !delivery.is_datagram && delivery.is_connection && first_end == Some(&0);
+    let (end, marks): (u8, &[&str]) = match is_by_nul {
+        true => (0, &["\r\n", "\n"]),
+        false => (b'\n', &["\r"]),
+    };
+    let content = |bytes| without(bytes, <[u8]>::strip_suffix, marks);
+    let mut pieces: Vec<&[u8]> = input.split(|byte| *byte == end).collect();
+    if !is_by_nul && !delivery.is_datagram {
+        for piece in &mut pieces[1..] {
+            *piece = without(piece, <[u8]>::strip_prefix, &["\0"]);
+        }
+    }
     let tail = pieces.pop().expect("a split has a last piece");
     let mut lines: Vec<Line> = pieces.iter().map(|p| line(content(p), 0, false)).collect();
-    lines.extend(match (delivery.is_datagram, delivery.cut) {
-        (true, 1..) => Some(line(tail, delivery.cut, false)),
+    lines.extend(match (delivery.is_datagram, cut) {
+        (true, 1..) => Some(line(tail, cut, false)),
         _ if tail.is_empty() => None,
         (true, 0) => Some(line(content(tail), 0, false)),
+        (false, _) if is_by_nul => Some(line(content(tail), 0, true)),
         (false, _) => Some(line(tail, 0, true)),
     });
     lines
+}
+
+/// Some bytes without the first of these that they have.
+fn without<'a>(
+    bytes: &'a [u8],
+    strip: impl Fn(&'a [u8], &'a [u8]) -> Option<&'a [u8]>,
+    any: &[&'a str],
+) -> &'a [u8] {
+    let shorter = any.iter().find_map(|one| strip(bytes, one.as_bytes()));
+    shorter.unwrap_or(bytes)
 }
 
 impl From<Frame<'_>> for Line {

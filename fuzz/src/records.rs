@@ -3,11 +3,10 @@
 
 use super::delivery::Delivery;
 use super::framer::{Line, naive};
-use super::object::{expected, has_borderline_number, members, with_renamed_keys};
+use super::object::{expected, has_borderline_number, members, plain, with_renamed_keys};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use log_aggregator::batch::{Batch, Tally};
-use log_aggregator::framing::LineFramer;
 use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
 use log_aggregator::sys::Stamp;
@@ -44,7 +43,7 @@ pub fn records(bytes: &[u8]) {
             delivery.max,
         );
     } else {
-        let mut framer = LineFramer::new(delivery.max);
+        let mut framer = delivery.framer();
         for chunk in delivery.chunks() {
             recorder.chunk(&mut framer, chunk, delivery.max);
         }
@@ -85,6 +84,7 @@ fn is_blank(line: &Line) -> bool {
 
 fn check_object(got: &str, object: &str, is_stamping: bool) {
     serde_json::from_str::<Value>(got).unwrap_or_else(|e| panic!("{e}: {got}"));
+    let object = &plain(object);
     if !is_stamping {
         return assert_eq!(got, object);
     }
@@ -104,6 +104,10 @@ fn check_object(got: &str, object: &str, is_stamping: bool) {
 
 fn check_wrapped(got: &str, line: &Line, is_stamping: bool) {
     let record: Value = serde_json::from_str(got).unwrap_or_else(|e| panic!("{e}: {got}"));
+    assert!(
+        !got.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}']),
+        "{got:?}"
+    );
     // A character that the limit cuts is left out.
     let kept = match std::str::from_utf8(&line.kept) {
         Err(e) if line.is_oversize && e.error_len().is_none() => &line.kept[..e.valid_up_to()],

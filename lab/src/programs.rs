@@ -43,6 +43,16 @@ fn newest_in(folder: &Path) -> Option<SystemTime> {
     times.max()
 }
 
+/// The folder of the programs that cargo has built, or found built, by what it said: a line of JSON for each.
+fn folder_of(said: &[u8]) -> Option<PathBuf> {
+    let lines = said.split(|byte| *byte == b'\n');
+    let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let program = messages
+        .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+        .find(|path| path.file_name() == Some(NAMES[0].as_ref()))?;
+    program.parent().map(Path::to_owned)
+}
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -57,12 +67,12 @@ impl Programs {
     pub fn find() -> Result<Self, Error> {
         let own = std::env::current_exe().map_err(|e| Error::new("find", "the programs", e))?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        let programs = Self { folder };
+        let mut programs = Self { folder };
         if let Some(workspace) = workspace()
             && programs.are_in_cargos_folder()
             && !programs.are_newer_than(workspace)
         {
-            programs.build(workspace)?;
+            programs.folder = programs.build(workspace)?;
         }
         for name in NAMES {
             let path = programs.path(name);
@@ -93,24 +103,28 @@ impl Programs {
             .is_none_or(|source| source <= built)
     }
 
-    /// Builds both where this program was built: `target/release`, as a rule.
-    fn build(&self, workspace: &Path) -> Result<(), Error> {
+    /// Builds both, and returns the folder that cargo says they are in: beside this program, as a rule, but its
+    /// variables and its config.toml decide, and may have changed since.
+    fn build(&self, workspace: &Path) -> Result<PathBuf, Error> {
         tell("lab: building aggregator and producer");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo
-            .current_dir(workspace)
-            .args(["build", "--quiet", "--bins", "--target-dir"]);
-        cargo.arg(self.folder.parent().unwrap_or(Path::new("target")));
+        cargo.current_dir(workspace);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--bins",
+            "--message-format=json-render-diagnostics",
+        ]);
         if self.folder.file_name() == Some("release".as_ref()) {
             cargo.arg("--release");
         }
-        let status = cargo.stdout(Stdio::null()).status();
-        let status = status.map_err(|e| Error::new("run", "cargo", e).advise(BUILD))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Error::new("build", "the programs", "cargo failed").advise(BUILD))
+        let output = cargo.stderr(Stdio::inherit()).output();
+        let output = output.map_err(|e| Error::new("run", "cargo", e).advise(BUILD))?;
+        if !output.status.success() {
+            return Err(Error::new("build", "the programs", "cargo failed").advise(BUILD));
         }
+        folder_of(&output.stdout)
+            .ok_or_else(|| Error::new("find", "the programs", "cargo names none").advise(BUILD))
     }
 
     /// The path of one of them.
@@ -269,5 +283,23 @@ impl Drop for Daemon {
 pub fn send_signal(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
         let _ = kill(Pid::from_raw(pid), signal); // it fails only when the process has ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_the_one_that_cargo_names() {
+        let said = br#"
+{"reason":"compiler-artifact","target":{"name":"libc"},"executable":null,"fresh":true}
+{"reason":"compiler-artifact","target":{"name":"crowd"},"executable":"/else/examples/crowd","fresh":true}
+{"reason":"compiler-artifact","target":{"name":"aggregator"},"executable":"/a \"b\"/TRIPLE/release/aggregator"}
+{"reason":"build-finished","success":true}
+"#;
+        let want = PathBuf::from("/a \"b\"/TRIPLE/release");
+        assert_eq!(folder_of(said), Some(want));
+        assert_eq!(folder_of(b"{\"executable\":null}\nno JSON\n"), None);
     }
 }

@@ -3,25 +3,51 @@
 //! Pure. The rule is stricter than the grammar of RFC 8259 where parsers differ, so that every
 //! reader of the output accepts every line: see [`parse`].
 
+mod keys;
+mod nesting;
+mod readers;
 mod scan;
 
+pub use keys::append_open;
+pub use readers::{PlainWriter, write_plain};
 pub use scan::{Scanner, object_length};
 
-use memchr::memchr2;
+/// Deepest nesting of a record that is written as it came: .NET's System.Text.Json takes no more. (Others
+/// refuse at depths of their own: Ruby's json at 101, serde_json at 128, jq 1.6 at 257, Jackson and Python's
+/// json at about 1,000.)
+pub const NESTING_MAX: usize = 64;
 
-/// Deepest nesting of a record that is written as it came. Parsers refuse more at depths of their
-/// own: serde_json at 128, jq 1.6 at 257, Python's json at about 1,000.
-pub const NESTING_MAX: usize = 127;
+/// Most digits of a number: Jackson takes no more, and counts those of the fraction and of the exponent as well
+/// (`StreamReadConstraints`).
+pub const NUMBER_DIGITS_MAX: usize = 1000;
+
+/// Longest key, in bytes between its quotes: Jackson takes no more since 2.16. It counts what escapes stand for, but
+/// that is never more.
+pub const KEY_BYTES_MAX: usize = 50_000;
+
+/// A JSON object as it stands in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// From its first brace to its last.
+    pub text: &'a [u8],
+    /// Whether it may go out byte for byte; if not, [`write_plain`] knows how.
+    pub is_plain: bool,
+}
 
 /// Returns the JSON object that `line` is, blanks around it aside; `None` when it is anything else.
 ///
 /// Not an object here: bytes that are not UTF-8, half of a surrogate pair (`"\ud800"`: the grammar
 /// allows it, but it is no character, and strict parsers refuse it), more than [`NESTING_MAX`] levels,
-/// and a number that rounds to no double (`1e999`: serde_json and Go refuse it, others make it infinite,
-/// and Python has a limit of its own for whole numbers).
-pub fn parse(line: &[u8]) -> Option<&[u8]> {
+/// a number of more than [`NUMBER_DIGITS_MAX`] digits or that rounds to no double (`1e999`: serde_json and Go
+/// refuse it, others make it infinite, and Python has a limit of its own for whole numbers), and a key of more
+/// than [`KEY_BYTES_MAX`] bytes.
+pub fn parse(line: &[u8]) -> Option<Object<'_>> {
     let text = trim(line);
-    (object_length(text)? == text.len()).then_some(text)
+    let mut scanner = Scanner::new(text);
+    (scanner.object(0)? == text.len()).then_some(Object {
+        text,
+        is_plain: scanner.is_plain(),
+    })
 }
 
 /// The line without the blanks around it, as JSON counts them (RFC 8259, section 2).
@@ -39,59 +65,6 @@ fn unicode_escape(bytes: &[u8]) -> Option<u16> {
         let digit = char::from(*digit).to_digit(16)?;
         Some(unit << 4 | u16::try_from(digit).ok()?)
     })
-}
-
-/// The place of the quote that ends the string which begins with the quote at `start`.
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    // In a valid text there is one.
-    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
-        at += found;
-        if bytes[at] == b'"' {
-            break;
-        }
-        at += 2;
-    }
-    at
-}
-
-/// What is put before a top-level key that begins with an underscore: those are ours.
-const RENAMED: &[u8] = b"producer";
-
-/// Appends a JSON object without its closing brace, its top-level keys that begin with `_` (written
-/// as it is or as `\u005f`) renamed: `_transport` becomes `producer_transport`. Returns whether it
-/// has any member.
-pub fn append_open(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    let (mut depth, mut copied, mut at) = (0_usize, 0, 0);
-    let mut key_is_next = false;
-    let mut has_member = false;
-    while at < bytes.len() - 1 {
-        match bytes[at] {
-            b'{' | b'[' => {
-                depth += 1;
-                key_is_next = depth == 1;
-            }
-            b'}' | b']' => depth -= 1,
-            b',' => key_is_next = depth == 1,
-            b'"' => {
-                has_member = true;
-                if std::mem::take(&mut key_is_next) && begins_with_underscore(&bytes[at + 1..]) {
-                    out.extend_from_slice(&bytes[copied..=at]);
-                    out.extend_from_slice(RENAMED);
-                    copied = at + 1;
-                }
-                at = end_of_string(bytes, at);
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    out.extend_from_slice(&bytes[copied..bytes.len() - 1]);
-    has_member
-}
-
-fn begins_with_underscore(key: &[u8]) -> bool {
-    key.starts_with(b"_") || unicode_escape(key) == Some(u16::from(b'_'))
 }
 
 #[cfg(test)]
@@ -113,7 +86,7 @@ mod tests {
                 r#"{"a":"\ud83d\ude00\\ud800"}"#,
             ),
         ] {
-            assert_eq!(parse(line), Some(want.as_bytes()));
+            assert_eq!(parse(line).unwrap().text, want.as_bytes());
         }
     }
 
@@ -172,8 +145,8 @@ mod tests {
     fn a_number_beyond_a_double_makes_a_text_of_any_length_no_object() {
         let digits = |count: usize| "1".repeat(count);
         let (huge, largest) = (digits(310), f64::MAX.to_string());
-        let long = format!("0.{}", digits(60_000));
-        let cancelled = format!("{}e-59000", digits(59_100));
+        let long = format!("0.{}", digits(999));
+        let cancelled = format!("{}e-900", digits(990));
         for padding in ["", &" ".repeat(1000)] {
             let with = |number: &str| format!("{{\"a\":[-{number}{padding},1],\"b\":0}}");
             for number in [
@@ -203,6 +176,54 @@ mod tests {
         assert!(parse(b"{\"a\":\"\\\"1e999\"}").is_some());
     }
 
+    /// As Jackson counts them: those of the fraction and of the exponent, too.
+    #[test]
+    fn a_number_of_more_than_a_thousand_digits_makes_a_text_no_object() {
+        let digits = |count: usize| "0".repeat(count);
+        for (number, want) in [
+            (format!("0.{}", digits(999)), true),
+            (format!("0.{}", digits(1000)), false),
+            (format!("-0.{}", digits(999)), true),
+            (format!("-1.{}", digits(1000)), false),
+            (format!("0e{}", digits(999)), true),
+            (format!("0e{}", digits(1000)), false),
+            (format!("0E-{}", digits(999)), true),
+            (format!("0E+{}", digits(1000)), false),
+            (format!("1{}e-99{}", digits(497), digits(500)), true),
+            (format!("1{}e-99{}", digits(498), digits(500)), false),
+            (format!("1.{}e-9999", digits(995)), true),
+            (format!("1.{}e-9999", digits(996)), false),
+            (format!("0.{}", digits(60_000)), false),
+        ] {
+            for object in [
+                format!("{{\"a\":{number}}}"),
+                format!("{{\"a\":[0, {number} ]}}"),
+            ] {
+                assert_eq!(parse(object.as_bytes()).is_some(), want, "{object:.80}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_in_which_a_reader_may_find_an_end_of_a_line_is_not_plain() {
+        for (line, want) in [
+            ("{\"a\":\"\\r\\u2028\u{e4}\u{2027}\u{202a}\u{84}\"}", true),
+            (" \r{\"a\" :\t1}\r", true),
+            ("{\r}", false),
+            ("{\"a\"\r:1}", false),
+            ("{\"a\":\r1}", false),
+            ("{\"a\":1\r}", false),
+            ("{\"a\":1,\r\"b\":1}", false),
+            ("{\"a\":[ \r]}", false),
+            ("{\"a\":[1,\r2],\"b\":\"c\"}", false),
+            ("{\"a\":\"\u{85}\"}", false),
+            ("{\"\u{2028}\":1}", false),
+            ("{\"a\":[{\"b\":\"x\u{2029}\"}]}", false),
+        ] {
+            assert_eq!(parse(line.as_bytes()).unwrap().is_plain, want, "{line:?}");
+        }
+    }
+
     #[test]
     fn an_object_ends_where_its_brace_is_and_never_goes_over_a_newline() {
         assert_eq!(object_length(b"{\"a\":1}\n{\"b\":2}\n"), Some(7));
@@ -222,41 +243,9 @@ mod tests {
             "]".repeat(NESTING_MAX - 1)
         );
         for line in [&deepest[..], r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u0000"}"#] {
-            let text = parse(line.as_bytes()).unwrap();
-            serde_json::from_slice::<serde_json::Value>(text).unwrap();
+            let object = parse(line.as_bytes()).unwrap();
+            serde_json::from_slice::<serde_json::Value>(object.text).unwrap();
         }
-    }
-
-    #[test]
-    fn top_level_keys_that_begin_with_an_underscore_are_renamed() {
-        #[track_caller]
-        fn check(object: &str, want: &str, want_member: bool) {
-            let mut out = Vec::new();
-            let has_member = append_open(&mut out, object.as_bytes());
-            assert_eq!(String::from_utf8(out).unwrap(), want);
-            assert_eq!(has_member, want_member);
-        }
-        check("{}", "{", false);
-        check("{ }", "{ ", false);
-        check(r#"{"a":1}"#, r#"{"a":1"#, true);
-        check(
-            r#"{"_a":1,"_":2}"#,
-            r#"{"producer_a":1,"producer_":2"#,
-            true,
-        );
-        check(r#"{ "\u005fa" : 1 }"#, r#"{ "producer\u005fa" : 1 "#, true);
-        check(r#"{"\u005Fa":1}"#, r#"{"producer\u005Fa":1"#, true);
-        check(
-            r#"{"a":"_b","c":["_d",{"_e":1}],"_f":{"_g":2}}"#,
-            r#"{"a":"_b","c":["_d",{"_e":1}],"producer_f":{"_g":2}"#,
-            true,
-        );
-        check(
-            r#"{"a\",\"_b":"{,\"_c","_d":0}"#,
-            r#"{"a\",\"_b":"{,\"_c","producer_d":0"#,
-            true,
-        );
-        check(r#"{"":1,"\\_":2}"#, r#"{"":1,"\\_":2"#, true);
     }
 
     /// Each object is found as if it stood alone, whatever the one before it was.
@@ -267,6 +256,8 @@ mod tests {
             r#"{"source":"producer","timestamp":1763800000,"level":"INFO","message":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","pid":17,"seq":8}"#,
             r#"{ "a" : [1, {"b": "\ud83d\ude00", "c": 0}, -1e5] , "text" : "x\"y", "d": {"e": {}}, "f": true, "g": null}"#,
             "{\"\u{e4}\":\"\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}\u{65e5}\u{5fd7}\u{8bb0}\u{5f55}\u{65e5}\u{5fd7}\",\"\u{fc}\":1}",
+            "{\"a\":1,\r\"b\":2,\"c\":\"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ\",\"d\":3}",
+            "{\"a\":1,\"b\":\"\u{2028}\u{2027}\u{85}\u{84}\",\"c\":\"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\",\"d\":3}",
         ];
         for _ in 0..100_000 {
             let mut line = seeds[random() % seeds.len()].as_bytes().to_vec();
@@ -277,7 +268,7 @@ mod tests {
                 for _ in 0..random() % 3 {
                     let at = random() % line.len();
                     match random() % 4 {
-                        0 => line[at] = b"\"\\{}[],: 0e-9u\x1f\xc3\xa4"[random() % 17],
+                        0 => line[at] = b"\"\\{}[],: 0e-9u\x1f\xc3\xa4\r\x85\xa8"[random() % 20],
                         1 => drop(line.remove(at)),
                         2 => line.insert(at, b"\",:{}[]0"[random() % 8]),
                         _ => line[at] = line[at].wrapping_add(1),
@@ -288,15 +279,18 @@ mod tests {
             for line in text.split_inclusive(|byte| *byte == b'\n') {
                 one_by_one.go_on(line);
                 let found = one_by_one.object(0);
-                assert_eq!(found, object_length(line), "{}", text.escape_ascii());
+                let is_plain = found.map(|_| one_by_one.is_plain());
+                assert_eq!((found, is_plain), alone(line), "{}", text.escape_ascii());
             }
             let mut scanner = Scanner::new(&text);
             let mut at = 0;
             loop {
-                let alone = object_length(&text[at..]).map(|length| at + length);
-                assert_eq!(scanner.object(at), alone, "{} at {at}", text.escape_ascii());
+                let (length, is_plain) = alone(&text[at..]);
+                let end = length.map(|length| at + length);
+                assert_eq!(scanner.object(at), end, "{} at {at}", text.escape_ascii());
+                assert_eq!(is_plain.unwrap_or(scanner.is_plain()), scanner.is_plain());
                 // As the recorder goes on: behind an object and its newline.
-                match alone {
+                match end {
                     Some(end) if text.get(end) == Some(&b'\n') && end + 1 < text.len() => {
                         at = end + 1;
                     }
@@ -304,6 +298,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The length of the object at the beginning, and whether it is plain, by a scanner that has seen nothing else.
+    fn alone(bytes: &[u8]) -> (Option<usize>, Option<bool>) {
+        let mut scanner = Scanner::new(bytes);
+        let length = scanner.object(0);
+        (length, length.map(|_| scanner.is_plain()))
     }
 
     /// Numbers that look random, the same each time (xorshift64*).

@@ -6,7 +6,9 @@
 //! Each method takes a place in the text and returns the place behind the thing that it is named after, or
 //! `None` when that is not there.
 
-use super::{NESTING_MAX, unicode_escape};
+use super::nesting::Nesting;
+use super::readers::has_line_end;
+use super::{KEY_BYTES_MAX, NUMBER_DIGITS_MAX, keys, unicode_escape};
 use crate::sys::block;
 
 /// The length of the object that `bytes` begin with; `None` when they do not.
@@ -40,34 +42,8 @@ pub struct Scanner<'a> {
     block_is_high: bool,
     /// Whether any that the object may have a part of did.
     is_high: bool,
-}
-
-/// The brackets around a place, the innermost in the last bit: 1 for those of an object.
-#[derive(Default)]
-struct Nesting {
-    are_objects: u128,
-    depth: usize,
-}
-
-impl Nesting {
-    fn open(&mut self, bracket: u8) -> Option<()> {
-        self.are_objects = self.are_objects << 1 | u128::from(bracket == b'{');
-        self.depth += 1;
-        (self.depth <= NESTING_MAX).then_some(())
-    }
-
-    fn close(&mut self) {
-        self.are_objects >>= 1;
-        self.depth -= 1;
-    }
-
-    fn is_in_object(&self) -> bool {
-        self.are_objects & 1 == 1
-    }
-
-    fn closing_bracket(&self) -> u8 {
-        if self.is_in_object() { b'}' } else { b']' }
-    }
+    /// Whether the object may go out as it is.
+    is_plain: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -82,6 +58,7 @@ impl<'a> Scanner<'a> {
             special: 0,
             block_is_high: false,
             is_high: false,
+            is_plain: true,
         }
     }
 
@@ -92,23 +69,31 @@ impl<'a> Scanner<'a> {
         self.block_is_high = false;
     }
 
+    /// Tells whether the object found last may go out byte for byte: some readers end a line at what it holds
+    /// otherwise.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Where the object ends that begins at `start`, which is not before the end of the last one found in this text;
     /// `None` when none does.
     ///
     /// A newline never belongs to one: what stands behind it is another line.
     pub fn object(&mut self, start: usize) -> Option<usize> {
         self.is_high = self.block_is_high;
+        self.is_plain = true;
         self.common = common_bytes(self.last, self.bytes.get(start..)?);
         if self.common < self.resume {
             self.resume = 0;
         }
-        if let Some(end) = self.object_from(start, self.resume) {
-            self.last = &self.bytes[start..end];
-            Some(end)
-        } else {
-            (self.last, self.resume) = (&[], 0);
-            None
+        let found = self.object_from(start, self.resume);
+        match found {
+            Some(end) if self.is_plain => self.last = &self.bytes[start..end],
+            // Nor is one that is not plain remembered: what begins like it would be looked at only from where it may
+            // be.
+            _ => (self.last, self.resume) = (&[], 0),
         }
+        found
     }
 
     /// An object that is known to be one up to a member of its first level that begins `from` bytes behind its
@@ -116,8 +101,15 @@ impl<'a> Scanner<'a> {
     fn object_from(&mut self, start: usize, from: usize) -> Option<usize> {
         let end = self.grammar(start, from)?;
         // Only then is a second look needed, and the library's is a fast one.
-        let is_text = !self.is_high || std::str::from_utf8(&self.bytes[start + from..end]).is_ok();
-        is_text.then_some(end)
+        if self.is_high {
+            let seen_now = &self.bytes[start + from..end];
+            std::str::from_utf8(seen_now).ok()?;
+            self.is_plain &= !has_line_end(seen_now);
+        }
+        if end - start > KEY_BYTES_MAX && keys::has_too_long(&self.bytes[start..end]) {
+            return None;
+        }
+        Some(end)
     }
 
     /// The grammar of an object from its first brace on, or from that member on.
@@ -231,7 +223,7 @@ impl<'a> Scanner<'a> {
 
     /// The next byte that is no blank, and the place behind it.
     #[inline]
-    fn token(&self, at: usize) -> Option<(u8, usize)> {
+    fn token(&mut self, at: usize) -> Option<(u8, usize)> {
         match self.bytes.get(at) {
             Some(byte @ b'!'..=0xff) => Some((*byte, at + 1)),
             _ => self.token_after_blanks(at),
@@ -239,8 +231,9 @@ impl<'a> Scanner<'a> {
     }
 
     #[cold]
-    fn token_after_blanks(&self, mut at: usize) -> Option<(u8, usize)> {
-        while let Some(b' ' | b'\t' | b'\r') = self.bytes.get(at) {
+    fn token_after_blanks(&mut self, mut at: usize) -> Option<(u8, usize)> {
+        while let Some(blank @ (b' ' | b'\t' | b'\r')) = self.bytes.get(at) {
+            self.is_plain &= *blank != b'\r';
             at += 1;
         }
         self.bytes.get(at).map(|byte| (*byte, at + 1))
@@ -354,7 +347,7 @@ impl<'a> Scanner<'a> {
         }
         let is_surely_double =
             at - start < SURELY_DOUBLE_BYTES && exponent <= SURELY_DOUBLE_EXPONENT;
-        (is_surely_double || is_double(&self.bytes[start - 1..at])).then_some(at)
+        (is_surely_double || is_taken(&self.bytes[start - 1..at])).then_some(at)
     }
 
     /// Where the digits end that come next.
@@ -411,9 +404,13 @@ fn common_bytes(one: &[u8], other: &[u8]) -> usize {
     }
 }
 
-/// Tells whether a number is within the range of a double.
+/// Tells whether a number is one that all readers take: of not too many digits, and within the range of a double.
 #[cold]
-fn is_double(number: &[u8]) -> bool {
+fn is_taken(number: &[u8]) -> bool {
+    let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if digits > NUMBER_DIGITS_MAX {
+        return false;
+    }
     let text = std::str::from_utf8(number);
     text.is_ok_and(|text| text.parse().is_ok_and(f64::is_finite))
 }

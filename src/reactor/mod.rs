@@ -3,13 +3,17 @@
 //! One *round* is: wait, one bounded turn for each ready source, one write for all that the round
 //! has completed. Nothing here knows a transport; see [`Source`].
 
+mod half_line;
 mod linger;
 mod outcome;
 mod outlet;
 mod owed;
 mod paths;
+mod spell;
 mod stop;
 mod table;
+mod trouble;
+mod turn;
 
 pub use linger::{LINGER_MAX, LingerPolicy};
 pub use outcome::Outcome;
@@ -17,23 +21,21 @@ pub use outlet::OutputCounters;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::record::{Clock, Recorder};
 use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
-use crate::transports::{
-    BindOptions, Bound, BoundPath, Endpoint, Obstacle, Source, Turn, TurnContext,
-};
+use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source};
+use half_line::HalfLines;
 use linger::{Linger, Next, Round};
-use log::warn;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
 use paths::Paths;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 use stop::Stop;
 use table::SourceTable;
+use trouble::{Trouble, Waiting};
 
 const SIGNALS: Token = Token(0);
 const WATCH: Token = Token(1);
@@ -45,11 +47,11 @@ const EVENTS_MAX: usize = 1024;
 /// Most rounds in a row that do not ask who is ready: with [`LINGER_MAX`], how long a signal may wait, about 16 ms.
 const UNASKED_MAX: u32 = 15;
 
+/// How often the kernel's counts of dropped datagrams are looked at while nothing is read.
+const LOOK_AT_DROPS: Duration = Duration::from_secs(600);
+
 /// Room for one read.
 const SCRATCH_BYTES: usize = 128 << 10;
-
-/// How long a listener waits that the machine kept from accepting, if nothing of ours is closed.
-const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// What the reactor has to know beside its sources and its sink.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Whether records get `_transport` and the two times.
     pub stamping: bool,
+    /// After how long half a line on a FIFO becomes a record; `None`: never.
+    pub half_line: Option<Duration>,
     /// How long a stop may take.
     pub drain_time_max: Duration,
     /// How long to wait between rounds, so that one serves many records.
@@ -75,11 +79,14 @@ pub struct Settings {
 struct Intake {
     endpoint: Endpoint,
     counters: Counters,
+    trouble: Trouble,
     /// The source that new clients meet.
     token: Token,
     path: Option<BoundPath>,
     /// Its path leads elsewhere and could not be made anew so far.
     is_lost: bool,
+    /// What has been said of its senders.
+    hints: Hints,
 }
 
 /// The event loop with all that it owns.
@@ -104,11 +111,13 @@ pub struct Reactor {
     turns: Vec<Token>,
     /// How full the fullest kernel buffer of this round was.
     fullness: f64,
-    /// When a parked listener tries again.
-    accept_retry: Option<Instant>,
+    waiting: Waiting,
     /// Standard error is watched, since it owes something.
     is_owing: bool,
+    half_lines: HalfLines,
     stop: Stop,
+    /// A source had to be left with something in it.
+    is_undrained: bool,
 }
 
 impl Reactor {
@@ -152,13 +161,15 @@ impl Reactor {
             intakes.push(Intake {
                 endpoint,
                 counters: Counters::default(),
+                trouble: Trouble::default(),
                 token,
                 path,
                 is_lost: false,
+                hints: Hints::default(),
             });
         }
         Ok(Self {
-            paths: Paths::watch(&intakes, watch, poll.registry()),
+            paths: Paths::watch(&intakes, &sink, watch, poll.registry()),
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             signals,
@@ -173,10 +184,24 @@ impl Reactor {
             unasked: 0,
             turns: Vec::new(),
             fullness: 0.0,
-            accept_retry: None,
+            waiting: Waiting::default(),
             is_owing: false,
+            half_lines: HalfLines::new(settings.half_line),
             stop: Stop::No,
+            is_undrained: false,
         })
+    }
+
+    /// Lets everything stay that the start has made; until then it goes when this is dropped.
+    pub fn keep(&mut self) {
+        for path in self
+            .intakes
+            .iter_mut()
+            .filter_map(|intake| intake.path.as_mut())
+        {
+            path.keep();
+        }
+        self.outlet.keep();
     }
 
     /// The endpoints with their real addresses.
@@ -191,8 +216,9 @@ impl Reactor {
     }
 
     fn rounds(&mut self) -> Result<(), Error> {
+        self.follow_output();
         while !self.is_done() {
-            self.wait()?;
+            self.wait();
             probes::round_start(self.events.iter().count());
             self.dispatch()?;
             let records = self.outlet.records();
@@ -204,7 +230,7 @@ impl Reactor {
     }
 
     /// Sleeps until there is something to do. The only place that does.
-    fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&mut self) {
         let mut timeout = self.timeout();
         if !self.outlet.is_open() {
             self.events.clear();
@@ -212,8 +238,12 @@ impl Reactor {
                 .into_iter()
                 .flatten()
                 .collect();
-            return sys::wait_for_inputs_or_output(&inputs, self.outlet.readiness(), timeout)
-                .map_err(|e| Error::new("wait for", "the output", e));
+            let readiness = self.outlet.readiness();
+            match sys::wait_for_inputs_or_output(&inputs, readiness, timeout) {
+                Ok(()) => self.waiting.succeed(),
+                Err(e) => self.wait_blindly(&e, timeout),
+            }
+            return;
         }
         let next = std::mem::replace(&mut self.next, Next::Ask);
         if let Next::Wait(wait) = next {
@@ -222,14 +252,13 @@ impl Reactor {
             timeout = self.timeout();
         }
         if next != Next::Ask && self.goes_on_unasked() {
-            return Ok(());
+            return;
         }
         self.unasked = 0;
+        self.wait_out_a_flood(timeout);
         match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() != ErrorKind::Interrupted => {
-                Err(Error::new("wait for", "events", e))
-            }
-            _ => Ok(()),
+            Ok(()) => self.waiting.succeed(),
+            Err(e) => self.wait_blindly(&e, timeout),
         }
     }
 
@@ -261,10 +290,13 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let dues = [
+            // What nobody reads meanwhile is dropped, and the kernel's count of that goes round.
+            (!self.outlet.is_open()).then(|| Instant::now() + LOOK_AT_DROPS),
             self.stop.deadline(),
-            self.accept_retry,
+            self.table.retry_due().filter(|_| self.outlet.is_open()),
             self.paths.deadline(),
             self.outlet.deadline(),
+            self.half_line_deadline(),
         ];
         let due = dues.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
@@ -276,13 +308,20 @@ impl Reactor {
             if event.token().0 >= FIRST_SOURCE {
                 // An error is read like an end: the read tells which it is.
                 let hung_up = event.is_read_closed() || event.is_error();
-                self.table.wake(event.token(), hung_up);
+                if self.table.is_paused(event.token()) {
+                    self.waiting.is_flooded = true;
+                } else {
+                    self.table.wake(event.token(), hung_up);
+                }
             }
         }
         self.see_to_signals()?;
         self.see_to_paths()?;
         self.see_to_deadlines();
         if !self.outlet.is_open() || matches!(self.stop, Stop::Undrained | Stop::Now) {
+            self.table
+                .iter_mut()
+                .for_each(|entry| entry.source.look_at_drops());
             return Ok(());
         }
         let ready = self.table.take_ready(std::mem::take(&mut self.turns));
@@ -302,103 +341,32 @@ impl Reactor {
 
     /// Acts on the deadlines that have passed. Reads the clock only if there is any.
     fn see_to_deadlines(&mut self) {
-        if let Some(due) = self.accept_retry
-            && due <= Instant::now()
-        {
-            self.accept_retry = None;
-            self.table.unpark();
+        if self.table.retry_due().is_some() {
+            self.table.wake_due(Instant::now());
         }
-        self.outlet.see_to_sync();
+        self.see_to_half_lines();
+        self.outlet.see_to_deadlines();
         self.see_to_the_stops_deadline();
-    }
-
-    /// Gives one source its turn and acts on how it ended.
-    fn turn(&mut self, token: Token) {
-        let stopping = self.stop != Stop::No;
-        let room = (self.settings.connections_max).saturating_sub(self.table.connections());
-        let Some(entry) = self.table.begin_turn(token) else {
-            return; // closed earlier in this round
-        };
-        let intake = entry.intake;
-        let mut cx = TurnContext {
-            registry: self.poll.registry(),
-            token,
-            scratch: &mut self.scratch,
-            recorder: Recorder {
-                source: self.intakes[intake].endpoint.transport().name(),
-                stamping: self.settings.stamping,
-                stamp: None,
-                clock: Clock::SYSTEM,
-                lines: self.outlet.lines_of(intake),
-            },
-            accepted: &mut self.accepted,
-            room,
-            record_bytes_max: self.settings.bind.record_bytes_max,
-            fullness: &mut self.fullness,
-            to_the_end: entry.hung_up || stopping,
-            stopping,
-        };
-        let lines = &cx.recorder.lines;
-        let (bytes, records) = (lines.bytes.len(), lines.records());
-        let turn = if stopping && entry.is_inherited {
-            entry.source.use_up(&mut cx) // what is still queued is for our successor
-        } else {
-            entry.source.turn(&mut cx)
-        };
-        match turn {
-            // In a stop, nothing is waited for: what is drained has ended.
-            Turn::Drained if stopping => {
-                entry.source.finish(&mut cx.recorder);
-                self.close(token, intake);
-            }
-            Turn::Drained => entry.hung_up = false,
-            Turn::Unfinished => self.table.wake(token, false),
-            Turn::Closed => self.close(token, intake),
-            Turn::Parked(obstacle) => {
-                self.table.park(token);
-                // Without a connection there is no close to wait for.
-                if obstacle == Obstacle::TheSystems || self.table.connections() == 0 {
-                    self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
-                }
-            }
-        }
-        let lines = self.outlet.lines_of(intake);
-        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
-        self.adopt(intake);
-    }
-
-    /// Forgets a source; its descriptor is closed.
-    fn close(&mut self, token: Token, intake: usize) {
-        if let Some(source) = self.table.remove(token) {
-            self.intakes[intake].counters.kernel_drops += source.kernel_drops();
-        }
-        self.accept_retry = None; // the removal has let parked listeners try again
-    }
-
-    /// Takes over the connections that a listener has accepted.
-    fn adopt(&mut self, intake: usize) {
-        for source in self.accepted.drain(..) {
-            self.intakes[intake].counters.connections += 1;
-            if let Err(e) = source.register(self.poll.registry(), self.table.next_token()) {
-                warn!("a connection cannot be watched and is closed: {e}");
-                continue;
-            }
-            let stopping = self.stop != Stop::No;
-            if stopping {
-                source.stop();
-            }
-            let token = self.table.insert(source, intake);
-            if stopping {
-                self.table.wake(token, false);
-            }
-        }
     }
 
     /// Writes what has been completed.
     fn flush(&mut self) -> Result<(), Error> {
         let intakes = &mut self.intakes;
         self.outlet
-            .flush(|intake, tally| intakes[intake].counters.written += tally)
+            .flush(|intake, tally| intakes[intake].counters.written += tally)?;
+        self.follow_output();
+        Ok(())
+    }
+
+    /// Watches the output's file if it is another one than before: it may lose its name as well.
+    fn follow_output(&mut self) {
+        if let Some(file) = self.outlet.take_new_file() {
+            self.paths.watch_output(file);
+            // It may have gone before it was watched.
+            if self.outlet.has_lost_its_name() {
+                self.paths.look_again();
+            }
+        }
     }
 
     /// Writes what has been completed, even if the output has just refused it.

@@ -4,6 +4,7 @@ use super::stop::Stop;
 use super::{OutputCounters, Reactor};
 use crate::counters::Counters;
 use crate::error::{Error, Exit};
+use crate::sink::Standard;
 use log::warn;
 
 /// How a run ended.
@@ -13,6 +14,8 @@ pub struct Outcome {
     pub endpoints: Vec<(String, Counters)>,
     /// How the output has got on.
     pub output: OutputCounters,
+    /// Which of standard output and standard error are the output, or have been.
+    pub standard: Standard,
     /// The exit status.
     pub exit: Exit,
     /// What went wrong, if something did.
@@ -31,6 +34,7 @@ impl Reactor {
         let exit = match (&error, self.stop) {
             (Some(error), _) => error.exit(),
             (None, Stop::Undrained | Stop::Now) => Exit::Undrained,
+            (None, Stop::No | Stop::Draining { .. }) if self.is_undrained => Exit::Undrained,
             (None, Stop::No | Stop::Draining { .. }) => Exit::Success,
         };
         for entry in self.table.iter() {
@@ -46,7 +50,7 @@ impl Reactor {
                 None => warn!("{lost}: the output took no more"),
             }
         }
-        for entry in self.table.iter() {
+        for entry in self.table.iter_mut() {
             self.intakes[entry.intake].counters.kernel_drops += entry.source.kernel_drops();
         }
         let endpoints = self
@@ -57,6 +61,7 @@ impl Reactor {
         Outcome {
             endpoints,
             output: self.outlet.counters(),
+            standard: self.outlet.standard(),
             exit,
             error,
         }

@@ -1,20 +1,23 @@
 //! The output's side of the event loop: what waits to be written, and what is done while the output
 //! does not take it.
 
+mod anew;
+
+use super::spell::Spell;
 use crate::batch::{Batch, Lines, Tally};
 use crate::error::Error;
-use crate::sink::{Flush, Rotation, Sink, SyncPolicy};
-use crate::sys::{Stamp, probes};
-use log::{error, info, warn};
+use crate::failure::Backoff;
+use crate::sink::{Flush, Rotation, Sink, Standard, SyncPolicy};
+use crate::sys::probes;
+use log::{error, warn};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// A batch that holds this much is written before the round ends.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// How long an output that refuses bytes is left alone at first, and at most.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// So many times in a row an output may say that it has room, and take nothing.
+const FRUITLESS_MAX: u8 = 8;
 
 /// The batch, the sink, and how they get on.
 #[derive(Debug)]
@@ -24,6 +27,18 @@ pub(super) struct Outlet {
     state: State,
     /// The output is to be opened anew as soon as the batch is written, which is between two records.
     reopen_wanted: bool,
+    /// It could not be opened anew.
+    reopening: Spell,
+    /// A full file could not be moved.
+    rotating: Spell,
+    /// The sink is another one than when this was asked for last, and is to be watched.
+    is_new: bool,
+    /// Which of standard output and standard error are the output or have been: their offset in it is theirs.
+    standard: Standard,
+    /// How often in a row it has taken nothing, though it had said that it has room.
+    fruitless: u8,
+    /// How often a call has failed that was tried again.
+    errors: u64,
     /// How long the pauses lasted that have ended.
     paused: Duration,
     rotation: Option<Rotation>,
@@ -36,6 +51,8 @@ pub(super) struct Outlet {
     /// dropped the pages (`man 2 fsync`).
     sync_failure: Option<Error>,
     sync_errors: u64,
+    /// The last sync has failed, which has been said.
+    is_sync_failing: bool,
 }
 
 /// Whether the output takes bytes.
@@ -46,11 +63,7 @@ enum State {
     /// Not before it says so: a full pipe, socket or terminal.
     Full,
     /// It has refused them, and does not say when it takes some again: a full disk.
-    Refusing {
-        since: Instant,
-        retry: Instant,
-        pause: Duration,
-    },
+    Refusing(Backoff),
 }
 
 /// What a run amounts to on the output's side.
@@ -60,15 +73,23 @@ pub struct OutputCounters {
     pub paused: Duration,
     /// How often a sync failed.
     pub sync_errors: u64,
+    /// How often another call failed that was tried again: a write, a reopen, a rotation.
+    pub errors: u64,
 }
 
 impl Outlet {
     pub(super) fn new(sink: Sink, sync_policy: SyncPolicy, rotation: Option<Rotation>) -> Self {
         Self {
             batch: Batch::default(),
+            standard: sink.standard(),
             sink,
             state: State::Open,
             reopen_wanted: false,
+            reopening: Spell::default(),
+            rotating: Spell::default(),
+            is_new: true,
+            fruitless: 0,
+            errors: 0,
             paused: Duration::ZERO,
             rotation,
             sync_policy,
@@ -76,7 +97,13 @@ impl Outlet {
             is_unsynced: false,
             sync_failure: None,
             sync_errors: 0,
+            is_sync_failing: false,
         }
+    }
+
+    /// Lets a file stay that was made.
+    pub(super) fn keep(&mut self) {
+        self.sink.keep();
     }
 
     /// Where to append lines of this endpoint.
@@ -96,7 +123,7 @@ impl Outlet {
     }
 
     pub(super) fn is_refusing(&self) -> bool {
-        matches!(self.state, State::Refusing { .. })
+        matches!(self.state, State::Refusing(_))
     }
 
     /// The descriptor that tells when the output takes bytes again, if it does.
@@ -111,12 +138,12 @@ impl Outlet {
 
     /// When something is to be done here next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Refusing { retry, .. } => {
-                Some(self.sync_due.map_or(retry, |due| due.min(retry)))
-            }
-            State::Open | State::Full => self.sync_due,
-        }
+        let retry = match self.state {
+            State::Refusing(backoff) => Some(backoff.due),
+            State::Open | State::Full => None,
+        };
+        let dues = [retry, self.sync_due, self.next_try()];
+        dues.into_iter().flatten().min()
     }
 
     /// Writes what there is, unless it is too early to try again; calls `count` for what was written.
@@ -124,21 +151,25 @@ impl Outlet {
     /// # Errors
     /// When the output will never take it.
     pub(super) fn flush(&mut self, count: impl FnMut(usize, Tally)) -> Result<(), Error> {
-        if let State::Refusing { retry, .. } = self.state
-            && Instant::now() < retry
+        if let State::Refusing(backoff) = self.state
+            && Instant::now() < backoff.due
         {
             return Ok(());
         }
         self.flush_now(count)
     }
 
-    /// Writes what there is.
+    /// Writes what there is. An output that has refused it is looked for anew first: its path may lead to
+    /// another file by now.
     ///
     /// # Errors
     /// When the output will never take it.
     pub(super) fn flush_now(&mut self, mut count: impl FnMut(usize, Tally)) -> Result<(), Error> {
         if self.batch.rest().is_empty() {
             return Ok(());
+        }
+        if self.is_refusing() && self.sink.is_elsewhere() {
+            self.go_on_elsewhere();
         }
         let before = self.batch.rest().len();
         let flushed = self.sink.flush(&mut self.batch);
@@ -148,6 +179,7 @@ impl Outlet {
         }
         match flushed? {
             Flush::Done => {
+                self.fruitless = 0;
                 let mut flushed = Tally::default();
                 self.batch.settle(|endpoint, tally| {
                     flushed += tally;
@@ -161,92 +193,42 @@ impl Outlet {
                 }
             }
             Flush::NotReady => {
-                self.resume();
-                self.state = State::Full;
+                self.fruitless = if is_progress { 0 } else { self.fruitless + 1 };
+                if self.fruitless < FRUITLESS_MAX {
+                    self.resume();
+                    self.state = State::Full;
+                } else {
+                    let refusal = Error::new(
+                        "write",
+                        "the output",
+                        "it is full, and says that it has room",
+                    );
+                    self.pause(&refusal, false);
+                }
             }
             Flush::Refused(e) => self.pause(&e, is_progress),
         }
         Ok(())
     }
 
-    /// Tells whether the output is a file, and not standard output.
-    pub(super) fn can_reopen(&self) -> bool {
-        self.sink.has_path()
-    }
-
-    /// Opens the output anew, where it has been moved away: at once if the old one has taken the batch
-    /// or refuses it, and otherwise as soon as it is written.
-    pub(super) fn reopen(&mut self) {
-        if self.batch.rest().is_empty() || self.is_refusing() {
-            self.reopen_now();
-        } else {
-            self.reopen_wanted = true;
-        }
-    }
-
-    /// The new one is opened before the old one is closed: if that fails, nothing has happened.
-    fn reopen_now(&mut self) {
-        self.reopen_wanted = false;
-        match self.sink.reopen() {
-            Ok(Some(sink)) => {
-                // Where the old one has refused bytes, the line that it has in part goes to the new one.
-                let half = self.batch.take_back_half_line();
-                if half > 0 {
-                    self.sink.cut_back(half);
-                }
-                if self.is_unsynced && self.sync_policy != SyncPolicy::Never {
-                    self.sync();
-                }
-                self.sink = sink;
-                self.resume();
-                info!("the output has been opened anew");
-            }
-            Ok(None) => info!("the output is where it was"),
-            Err(e) => error!("{e}; records go on to where the old one is"),
-        }
-    }
-
-    /// Moves a full file out of the way and goes on with a new one.
-    fn rotate_if_full(&mut self) {
-        let Some(rotation) = self.rotation else {
-            return;
-        };
-        let Some(path) = self.sink.full_file(rotation.bytes) else {
-            return;
-        };
-        let rotated = rotation.rotate(path, Stamp::now().wall_ns);
-        if let Err(e) = rotated {
-            error!(
-                "cannot rotate {}: {e}; records go on to the same file",
-                path.display()
-            );
-        }
-        self.sink.restart_length(); // of the old one, if it stays in use
-        self.reopen_now();
-    }
-
     fn pause(&mut self, refusal: &Error, is_progress: bool) {
         let now = Instant::now();
-        let (since, pause) = match self.state {
-            State::Refusing { since, .. } if is_progress => (since, RETRY_FIRST),
-            State::Refusing { since, pause, .. } => (since, (pause * 2).min(RETRY_MAX)),
+        self.errors += 1;
+        self.state = State::Refusing(match self.state {
+            State::Refusing(backoff) if is_progress => backoff.restart(now),
+            State::Refusing(backoff) => backoff.next(now),
             State::Open | State::Full => {
                 warn!(
                     "{refusal}; nothing is read until it takes more, which is tried again and again"
                 );
-                (now, RETRY_FIRST)
+                Backoff::begin(now)
             }
-        };
-        self.state = State::Refusing {
-            since,
-            retry: now + pause,
-            pause,
-        };
+        });
     }
 
     fn resume(&mut self) {
-        if let State::Refusing { since, .. } = self.state {
-            let lasted = since.elapsed();
+        if let State::Refusing(backoff) = self.state {
+            let lasted = backoff.since.elapsed();
             self.paused += lasted;
             warn!(
                 "the output takes records again, after {:.1} s",
@@ -271,21 +253,26 @@ impl Outlet {
         }
     }
 
-    /// Syncs if it is time. Reads the clock only if there will be a time.
-    pub(super) fn see_to_sync(&mut self) {
+    /// Does what is due: a sync, and what has failed and is tried again. Reads the clock only if there is any.
+    pub(super) fn see_to_deadlines(&mut self) {
         if self.sync_due.is_some_and(|due| due <= Instant::now()) {
             self.sync();
         }
+        self.try_again();
     }
 
     fn sync(&mut self) {
         self.sync_due = None;
         self.is_unsynced = false;
-        if let Err(e) = self.sink.sync() {
+        let Err(e) = self.sink.sync() else {
+            self.is_sync_failing = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.is_sync_failing, true) {
             error!("{e}; some of what was written may not survive a crash of the machine");
-            self.sync_errors += 1;
-            self.sync_failure.get_or_insert(e);
         }
+        self.sync_errors += 1;
+        self.sync_failure.get_or_insert(e);
     }
 
     /// Ends the output's part of a run: syncs if that is the policy, and counts what a refused batch
@@ -299,17 +286,24 @@ impl Outlet {
         if may_sync && self.is_unsynced && self.sync_policy != SyncPolicy::Never {
             self.sync();
         }
-        if let State::Refusing { since, .. } = self.state {
-            self.paused += since.elapsed();
+        if let State::Refusing(backoff) = self.state {
+            self.paused += backoff.since.elapsed();
         }
         self.batch.settle(count);
-        (self.batch.lines_left(), self.sync_failure.take())
+        let failure = self.sync_failure.take().or_else(|| self.sink.loss());
+        (self.batch.lines_left(), failure)
+    }
+
+    /// Which of standard output and standard error are the output, or have been.
+    pub(super) fn standard(&self) -> Standard {
+        self.standard
     }
 
     pub(super) fn counters(&self) -> OutputCounters {
         OutputCounters {
             paused: self.paused,
             sync_errors: self.sync_errors,
+            errors: self.errors,
         }
     }
 }

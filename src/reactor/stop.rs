@@ -41,12 +41,13 @@ impl Reactor {
 
     /// Takes the signals that came, if this round was woken by one.
     pub(super) fn see_to_signals(&mut self) -> Result<(), Error> {
-        if self.outlet.is_open() && !self.events.iter().any(|event| event.token() == SIGNALS) {
+        let was_told = self.events.iter().any(|event| event.token() == SIGNALS);
+        if self.outlet.is_open() && !self.waiting.is_blind() && !was_told {
             return Ok(());
         }
-        let failed = |e| Error::new("read", "the pending signals", e);
         let (mut is_wanted, mut is_insisted) = (false, false);
-        while let Some(request) = self.signals.take().map_err(failed)? {
+        // Where they cannot be read at all, nothing can be done about it but at the next wait.
+        while let Ok(Some(request)) = self.signals.take() {
             match request {
                 Request::Reopen if self.outlet.can_reopen() => self.outlet.reopen(),
                 // The terminal or the reader has gone; it may be told twice, by the kernel and by a shell.
@@ -70,9 +71,16 @@ impl Reactor {
     /// Lets no more in where that is possible, and has every source read to its end.
     fn begin_stop(&mut self) -> Result<(), Error> {
         debug!("a signal: draining");
+        if self.outlet.has_lost_its_name() {
+            self.outlet.replace_removed();
+        }
         self.paths.unwatch();
-        for entry in self.table.iter().filter(|entry| !entry.is_inherited) {
-            entry.source.stop();
+        let now = Instant::now();
+        for entry in self.table.iter_mut() {
+            if !entry.is_inherited {
+                entry.source.stop();
+            }
+            entry.backoff = entry.backoff.map(|backoff| backoff.restart(now));
         }
         if self.outlet.is_refusing() {
             self.flush_now()?;
@@ -83,7 +91,7 @@ impl Reactor {
         }
         self.table.wake_all();
         self.stop = Stop::Draining {
-            until: Instant::now() + self.settings.drain_time_max,
+            until: now + self.settings.drain_time_max,
         };
         Ok(())
     }

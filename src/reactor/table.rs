@@ -1,8 +1,10 @@
 //! Which token stands for which source, and which sources are to have a turn.
 
+use crate::failure::Backoff;
 use crate::transports::Source;
 use mio::Token;
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// A source and what the event loop knows of it.
 #[derive(Debug)]
@@ -14,6 +16,14 @@ pub(super) struct Entry {
     pub(super) is_inherited: bool,
     /// The other end has been hung up, so that the end of the input is still to be read.
     pub(super) hung_up: bool,
+    /// Epoll watches it: not while it is parked or paused.
+    pub(super) is_watched: bool,
+    /// A call of it fails, and is tried again when this is due.
+    pub(super) backoff: Option<Backoff>,
+    /// How many turns in a row have found nothing.
+    pub(super) fruitless: u8,
+    /// How many turns in a row have failed since the stop began.
+    pub(super) tries_at_stop: u8,
     /// It stands in `ready`.
     is_ready: bool,
 }
@@ -26,8 +36,10 @@ pub(super) struct SourceTable {
     next: usize,
     /// Sources that are to have a turn: an event named them, or their last turn was not finished.
     ready: Vec<Token>,
-    /// Listeners with connections that could not be accepted.
+    /// Listeners with connections that wait for a close of ours.
     parked: Vec<Token>,
+    /// Those with a backoff.
+    paused: Vec<Token>,
     connections: usize,
 }
 
@@ -39,6 +51,7 @@ impl SourceTable {
             next: first,
             ready: Vec::new(),
             parked: Vec::new(),
+            paused: Vec::new(),
             connections: 0,
         }
     }
@@ -68,18 +81,23 @@ impl SourceTable {
                 intake,
                 is_inherited,
                 hung_up: false,
+                is_watched: true,
+                backoff: None,
+                fruitless: 0,
+                tries_at_stop: 0,
                 is_ready: false,
             },
         );
         token
     }
 
-    /// Removes a source. Its descriptor is free then, so parked listeners may try again.
-    pub(super) fn remove(&mut self, token: Token) -> Option<Source> {
-        let source = self.entries.remove(&token)?.source;
-        self.connections -= usize::from(source.is_connection());
+    /// Removes a source. Its descriptor is free then, so listeners that wait may try again.
+    pub(super) fn remove(&mut self, token: Token) -> Option<Entry> {
+        let entry = self.entries.remove(&token)?;
+        self.connections -= usize::from(entry.source.is_connection());
+        self.paused.retain(|paused| *paused != token);
         self.unpark();
-        Some(source)
+        Some(entry)
     }
 
     /// Has a source make way for another; what it still holds is read at once.
@@ -88,6 +106,21 @@ impl SourceTable {
             entry.source.retire();
             self.wake(token, true);
         }
+    }
+
+    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Entry> {
+        self.entries.get_mut(&token)
+    }
+
+    /// Notes that epoll does not watch a source.
+    pub(super) fn set_unwatched(&mut self, token: Token) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            entry.is_watched = false;
+        }
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -160,10 +193,56 @@ impl SourceTable {
         }
     }
 
-    /// Lets parked listeners try again.
-    pub(super) fn unpark(&mut self) {
-        for token in std::mem::take(&mut self.parked) {
+    /// Lets parked and paused listeners try again.
+    fn unpark(&mut self) {
+        let is_listener = |token: &Token| {
+            let entry = self.entries.get(token);
+            entry.is_some_and(|entry| entry.source.is_listener())
+        };
+        let paused: Vec<Token> = self.paused.iter().copied().filter(is_listener).collect();
+        for token in std::mem::take(&mut self.parked).into_iter().chain(paused) {
             self.wake(token, false);
+        }
+    }
+
+    /// Keeps a source from turns until its backoff is due.
+    pub(super) fn pause(&mut self, token: Token, backoff: Backoff) {
+        if let Some(entry) = self.entries.get_mut(&token)
+            && entry.backoff.replace(backoff).is_none()
+        {
+            self.paused.push(token);
+        }
+    }
+
+    /// Tells whether a source is kept from turns by its backoff.
+    pub(super) fn is_paused(&self, token: Token) -> bool {
+        !self.paused.is_empty() && self.paused.contains(&token)
+    }
+
+    /// Ends the backoff of a source, and returns it.
+    pub(super) fn unpause(&mut self, token: Token) -> Option<Backoff> {
+        let backoff = self.entries.get_mut(&token)?.backoff.take()?;
+        self.paused.retain(|paused| *paused != token);
+        Some(backoff)
+    }
+
+    /// When the next paused source is to be tried again.
+    pub(super) fn retry_due(&self) -> Option<Instant> {
+        let backoffs = self
+            .paused
+            .iter()
+            .filter_map(|token| self.entries.get(token)?.backoff);
+        backoffs.map(|backoff| backoff.due).min()
+    }
+
+    /// Gives those a turn whose backoff is due.
+    pub(super) fn wake_due(&mut self, now: Instant) {
+        for index in 0..self.paused.len() {
+            let token = self.paused[index];
+            let backoff = self.entries.get(&token).and_then(|entry| entry.backoff);
+            if backoff.is_some_and(|backoff| backoff.due <= now) {
+                self.wake(token, false);
+            }
         }
     }
 }

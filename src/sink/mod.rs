@@ -3,24 +3,30 @@
 //! Knows no source and no event loop. A regular file's write blocks, and that is the backpressure;
 //! a pipe, socket or terminal that is full says so ([`Flush::NotReady`]) and is waited for.
 
+mod backwards;
+mod ending;
 mod mend;
 mod output;
+mod place;
 mod rotation;
+mod standard;
 
 pub use output::Output;
+pub use place::Moved;
 pub use rotation::Rotation;
+pub use standard::Standard;
 
 use crate::batch::Batch;
+use crate::claim;
 use crate::error::Error;
+use crate::failure::{self, Answer, Call, Tries};
 use crate::sys;
+use ending::Ending;
 use log::warn;
-use mend::Mended;
-use output::Channel;
-use std::fs::{File, Metadata};
+use output::{Channel, Hold, Made, Opened};
+use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::Duration;
 
 /// When what was written is made to survive a crash of the machine.
@@ -52,22 +58,73 @@ pub enum Flush {
 pub struct Sink {
     channel: Channel,
     output: Output,
+    /// Longest record, in bytes: as much of an unfinished line is kept.
+    record_bytes_max: usize,
     /// A regular file, which can be locked, emptied, mended, synced and rotated.
     is_regular: bool,
+    /// Standard output or error, or another descriptor that was open before us, by whatever name: it has no path
+    /// that we might rename or open anew.
+    is_given: bool,
+    /// Which of standard output and standard error it is.
+    standard: Standard,
     /// How many bytes a regular file holds.
     length: u64,
+    /// What is to be done before the next record.
+    ending: Ending,
     /// Set where standard output could only be kept from blocking for all who share it.
     _shared: Option<sys::NonBlocking>,
+    /// Until it is kept.
+    made: Option<Made>,
+    /// Of a regular file. It goes on from one file to the next at the same path.
+    hold: Hold,
 }
 
 impl Sink {
-    /// Opens the output; an existing file keeps what it holds. A regular file is ours alone then.
+    /// Opens the output; an existing file keeps what it holds. A regular file is ours alone then. Of an
+    /// unfinished line in it, `record_bytes_max` bytes are kept.
+    ///
+    /// For a rehearsal nothing is opened that somebody else would notice.
     ///
     /// # Errors
     /// When it cannot be opened for writing, or another daemon writes to it.
-    pub fn open(output: &Output) -> Result<Self, Error> {
+    pub fn open(
+        output: &Output,
+        record_bytes_max: usize,
+        is_rehearsal: bool,
+    ) -> Result<Self, Error> {
+        let opened = Opened::new(output, None, is_rehearsal);
+        Self::of_opened(opened, output, record_bytes_max, None)
+    }
+
+    /// Lets a file stay that was made; until then, it is removed when this is dropped, if it is empty.
+    pub fn keep(&mut self) {
+        if let Some(made) = self.made.take() {
+            made.keep();
+        }
+    }
+
+    /// Opens the output; a file that is not there is made like the one of `old`, and what that one holds stays held.
+    fn open_after(old: &Self) -> Result<Self, Error> {
+        let opened = Opened::new(&old.output, old.own_file(), false);
+        Self::of_opened(opened, &old.output, old.record_bytes_max, Some(old))
+    }
+
+    fn of_opened(
+        opened: io::Result<Opened>,
+        output: &Output,
+        record_bytes_max: usize,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
         let failed = |e: io::Error| output::open_error(output, &e);
-        let (channel, shared) = Channel::open(output).map_err(failed)?;
+        let Opened {
+            channel,
+            is_given,
+            shared,
+            made,
+        } = opened.map_err(failed)?;
+        let mut standard = Standard::compare(channel.as_fd()).map_err(failed)?;
+        // Asked for by its name, it is even where a line for a person would do no harm.
+        standard.output |= *output == Output::Stdout;
         let (is_regular, length) = match &channel {
             Channel::File(file) => {
                 let metadata = file.metadata().map_err(failed)?;
@@ -75,37 +132,37 @@ impl Sink {
             }
             Channel::Socket(_) => (false, 0),
         };
-        let sink = Self {
+        let mut sink = Self {
             channel,
             output: output.clone(),
+            record_bytes_max,
             is_regular,
+            is_given,
+            standard,
             length,
+            ending: Ending::Whole,
             _shared: shared,
+            made,
+            hold: None,
         };
-        if let (Some(file), Output::Path(_)) = (sink.regular_file(), output) {
-            output::lock(file).map_err(failed)?;
+        if let Some((file, path)) = sink.file_at_path() {
+            let (hold, tries) = match old {
+                Some(old) => (&old.hold, 1),
+                None => (&None, claim::TRIES_AT_START),
+            };
+            sink.hold = output::claim(path, file, hold, tries).map_err(failed)?;
         }
         Ok(sink)
     }
 
-    /// Opens the output anew if its path names another file than the one that is open, as after a
-    /// rotation; `None` if it does not, or cannot be opened twice.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open) and [`begin`](Self::begin).
-    pub fn reopen(&self) -> Result<Option<Self>, Error> {
-        let (Some(file), Output::Path(path)) = (self.regular_file(), &self.output) else {
-            return Ok(None);
-        };
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        if let (Ok(named), Ok(open)) = (path.metadata(), file.metadata())
-            && identity(named) == identity(open)
-        {
-            return Ok(None);
-        }
-        let sink = Self::open(&self.output)?;
-        sink.begin(false)?;
-        Ok(Some(sink))
+    /// Tells which of standard output and standard error are the output, so that nothing may be said there.
+    pub fn standard(&self) -> Standard {
+        self.standard
+    }
+
+    /// A regular file at a path of its own.
+    fn own_file(&self) -> Option<&File> {
+        self.regular_file().filter(|_| !self.is_given)
     }
 
     fn regular_file(&self) -> Option<&File> {
@@ -116,55 +173,71 @@ impl Sink {
     }
 
     /// Makes a regular file ready for the first record: emptied if `truncate` says so, and otherwise
-    /// with a newline at its end, so that nothing is glued to an unfinished line.
+    /// with its end mended, so that nothing is glued to an unfinished line. Where that takes room and there is
+    /// none, it is done before the first record is written.
     ///
     /// # Errors
-    /// What `man 2 ftruncate` and `man 2 write` list.
-    pub fn begin(&self, truncate: bool) -> Result<(), Error> {
-        let Some(mut file) = self.regular_file() else {
-            return Ok(());
-        };
-        if truncate {
+    /// What `man 2 ftruncate` lists. Nothing that the file holds stands in the way.
+    pub fn begin(&mut self, truncate: bool) -> Result<(), Error> {
+        if truncate && let Some(mut file) = self.regular_file() {
             // Rewound, since standard output may have been written to before us.
-            return file
-                .set_len(0)
+            sys::set_length(file, 0)
                 .and_then(|()| file.rewind())
-                .map_err(|e| Error::new("empty", self.describe(), e));
+                .map_err(|e| Error::new("empty", self.output.described(), e))?;
+            self.length = 0;
         }
-        let Output::Path(path) = &self.output else {
-            return Ok(());
+        self.begin_at_its_end();
+        Ok(())
+    }
+
+    /// Sees to it that the next record stands on a line of its own.
+    fn begin_at_its_end(&mut self) {
+        let Some(file) = self.regular_file() else {
+            return;
         };
-        // The file that is open, whatever its path names by now.
-        let whole = match sys::open_again(file) {
-            Ok(file) => file,
-            Err(e) => {
-                warn!(
-                    "cannot see whether the last line of {} is whole: {e}",
-                    path.display()
-                );
-                return Ok(());
-            }
-        };
-        match mend::last_line(&whole, sys::unix_seconds()) {
-            Ok(Mended::Nothing) => Ok(()),
-            Ok(Mended::Ended) => {
-                warn!(
-                    "{}: its last line had no newline, and has one now",
-                    path.display()
-                );
-                Ok(())
-            }
-            Ok(Mended::Wrapped) => {
-                warn!(
-                    "{}: its last line was unfinished, and is wrapped now",
-                    path.display()
-                );
-                Ok(())
-            }
-            Err(e) => Err(Error::new("append to", path.display(), e).advise(
-                "free some space, look at the file's end, or choose another with --output",
-            )),
+        if self.is_given {
+            self.ending = Ending::of_given(file);
+            return;
         }
+        self.ending = Ending::Torn;
+        if let Err(e) = self.mend() {
+            warn!(
+                "{}: its last line is unfinished, and is mended when there is room: {e}",
+                self.output.described()
+            );
+        }
+    }
+
+    /// Mends the end of a file that is torn.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.ending == Ending::Torn
+            && let Some(file) = self.own_file()
+        {
+            let name = self.output.described();
+            let ending = Ending::mend(
+                file,
+                |write| self.open_again(write),
+                &name,
+                self.record_bytes_max,
+            )?;
+            self.length = file.metadata().map_or(self.length, |open| open.len());
+            self.ending = ending;
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done before the next record.
+    fn begin_line(&mut self) -> io::Result<()> {
+        self.mend()?;
+        if self.ending == Ending::Open {
+            // A stream's is never open.
+            if self.channel.write(b"\n")? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            self.length += 1;
+            self.ending = Ending::Whole;
+        }
+        Ok(())
     }
 
     /// Writes what the batch holds, going on at the exact byte after a short write.
@@ -172,51 +245,38 @@ impl Sink {
     /// # Errors
     /// When the output refuses bytes for good.
     pub fn flush(&mut self, batch: &mut Batch) -> Result<Flush, Error> {
+        if self.ending != Ending::Whole
+            && let Err(e) = self.begin_line()
+        {
+            return self.refusal(&e);
+        }
         let before = batch.rest().len();
-        let written = write_out(&mut self.channel, batch);
+        let call = self.call();
+        let written = write_out(&mut self.channel, call, batch);
         self.length += (before - batch.rest().len()) as u64;
         match written {
             Ok(Written::All) => Ok(Flush::Done),
             Ok(Written::AsMuchAsFits) => Ok(Flush::NotReady),
-            Err(e) => {
-                let error = Error::new("write", self.describe(), &e);
-                // A terminal that has hung up gives EIO as well, and for good.
-                if (self.is_regular && sys::is_refusal(&e)) || e.kind() == ErrorKind::StorageFull {
-                    Ok(Flush::Refused(error))
-                } else {
-                    Err(error.advise("see to it that the output can take more, and start again"))
-                }
-            }
+            Err(e) => self.refusal(&e),
         }
     }
 
-    /// Tells whether it has a path, at which it may be opened anew.
-    pub fn has_path(&self) -> bool {
-        matches!(self.output, Output::Path(_))
-    }
-
-    /// The path of a regular file that has reached this length.
-    pub fn full_file(&self, bytes: u64) -> Option<&Path> {
-        match &self.output {
-            Output::Path(path) if self.is_regular && self.length >= bytes => Some(path),
-            Output::Path(_) | Output::Stdout => None,
+    /// Decides whether a write that failed may succeed later.
+    fn refusal(&self, e: &io::Error) -> Result<Flush, Error> {
+        let error = Error::new("write", self.output.described(), e);
+        match failure::answer(self.call(), failure::errno(e)) {
+            Answer::GiveUp => {
+                Err(error.advise("see to it that the output can take more, and start again"))
+            }
+            _ => Ok(Flush::Refused(error)),
         }
     }
 
-    /// Lets it count as empty, so that it is not full again before it has grown as much again.
-    pub fn restart_length(&mut self) {
-        self.length = 0;
-    }
-
-    /// Takes the last `bytes` of a regular file away again, as far as the file lets us.
-    pub fn cut_back(&self, bytes: usize) {
-        if let Some(file) = self.regular_file()
-            && let Ok(metadata) = file.metadata()
-        {
-            let length = metadata.len().saturating_sub(bytes as u64);
-            if let Err(e) = file.set_len(length) {
-                warn!("{} ends in half a line: {e}", self.describe());
-            }
+    fn call(&self) -> Call {
+        if self.is_regular {
+            Call::WriteFile
+        } else {
+            Call::WriteStream
         }
     }
 
@@ -230,18 +290,17 @@ impl Sink {
     /// # Errors
     /// What `man 2 fsync` lists: some of what was written may be lost.
     pub fn sync(&self) -> Result<(), Error> {
-        match self.regular_file() {
-            Some(file) => file
-                .sync_all()
-                .map_err(|e| Error::new("sync", self.describe(), e)),
-            None => Ok(()),
-        }
-    }
-
-    fn describe(&self) -> String {
-        match &self.output {
-            Output::Stdout => "standard output".to_owned(),
-            Output::Path(path) => path.display().to_string(),
+        let Some(file) = self.regular_file() else {
+            return Ok(());
+        };
+        let mut tries = Tries::default();
+        loop {
+            match sys::sync(file) {
+                Err(e) if tries.answer(Call::Sync, &e) == Answer::Again => {}
+                result => {
+                    return result.map_err(|e| Error::new("sync", self.output.described(), e));
+                }
+            }
         }
     }
 }
@@ -265,14 +324,20 @@ pub enum Written {
 ///
 /// # Errors
 /// What the channel gives; the batch knows what it has taken before.
-pub fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Written> {
+pub fn write_out(channel: &mut impl Write, call: Call, batch: &mut Batch) -> io::Result<Written> {
+    let mut tries = Tries::default();
     while !batch.rest().is_empty() {
         match channel.write(batch.rest()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(bytes) => batch.take(bytes),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Written::AsMuchAsFits),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Ok(bytes) => {
+                tries.succeed();
+                batch.take(bytes);
+            }
+            Err(e) => match tries.answer(call, &e) {
+                Answer::Again => {}
+                Answer::NotReady => return Ok(Written::AsMuchAsFits),
+                _ => return Err(e),
+            },
         }
     }
     Ok(Written::All)
@@ -281,17 +346,19 @@ pub fn write_out(channel: &mut impl Write, batch: &mut Batch) -> io::Result<Writ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::errno;
     use std::collections::VecDeque;
 
     /// A channel that answers each write as scripted, and takes all when the script is done.
     struct Script {
-        answers: VecDeque<Result<usize, ErrorKind>>,
+        answers: VecDeque<Result<usize, i32>>,
         taken: Vec<u8>,
     }
 
     impl Write for Script {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = self.answers.pop_front().unwrap_or(Ok(bytes.len()))?;
+            let answer = self.answers.pop_front().unwrap_or(Ok(bytes.len()));
+            let count = answer.map_err(io::Error::from_raw_os_error)?;
             self.taken.extend_from_slice(&bytes[..count]);
             Ok(count)
         }
@@ -306,10 +373,10 @@ mod tests {
         let mut channel = Script {
             answers: [
                 Ok(3),
-                Err(ErrorKind::Interrupted),
+                Err(errno::EINTR),
                 Ok(1),
-                Err(ErrorKind::WouldBlock),
-                Err(ErrorKind::StorageFull),
+                Err(errno::EAGAIN),
+                Err(errno::ENOSPC),
                 Ok(2),
             ]
             .into(),
@@ -322,14 +389,17 @@ mod tests {
             .extend_from_slice(b"{\"a\":1}\n{}\n");
 
         assert_eq!(
-            write_out(&mut channel, &mut batch).unwrap(),
+            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
             Written::AsMuchAsFits
         );
         assert_eq!(batch.rest(), b":1}\n{}\n");
-        let refused = write_out(&mut channel, &mut batch).unwrap_err();
+        let refused = write_out(&mut channel, Call::WriteStream, &mut batch).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StorageFull);
         assert_eq!(batch.lines_left(), 2);
-        assert_eq!(write_out(&mut channel, &mut batch).unwrap(), Written::All);
+        assert_eq!(
+            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
+            Written::All
+        );
         assert_eq!(channel.taken, b"{\"a\":1}\n{}\n");
     }
 }

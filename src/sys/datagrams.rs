@@ -43,6 +43,9 @@ impl DatagramRing {
     /// Most datagrams that one [`receive`](Self::receive) brings.
     pub const CAPACITY: usize = DATAGRAMS_MAX as usize;
 
+    /// Never wait, and tell a datagram's true length (`man 2 recv`).
+    const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+
     /// Makes the buffers.
     pub fn new() -> Self {
         let mut slots = vec![0_u8; Self::CAPACITY * SLOT_BYTES];
@@ -74,14 +77,12 @@ impl DatagramRing {
 
     /// Receives what is queued on `socket`, at most [`Self::CAPACITY`] datagrams; never blocks.
     ///
-    /// Fewer than that means that the queue is empty: the call goes on until it would block
+    /// Fewer than that means that the queue is empty, or that an error waits: the call goes on until it would block
     /// (`do_recvmmsg` in the kernel's net/socket.c).
     ///
     /// # Errors
     /// `WouldBlock` when nothing is queued, `Interrupted`, or the socket's pending error.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        // Other C libraries take the flags as unsigned.
-        let flags = (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _;
         // SAFETY: the headers, the vectors and the slots they point to live as long as `self`, which
         // is borrowed for the whole call; the kernel writes msg_len and msg_flags of each header and
         // at most DATAGRAM_BYTES_MAX bytes into each slot. The timeout may be null.
@@ -90,11 +91,29 @@ impl DatagramRing {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 DATAGRAMS_MAX,
-                flags,
+                Self::FLAGS as _, // musl has them unsigned
                 std::ptr::null_mut(),
             )
         };
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The same with a `recvmsg(2)` for each datagram and one that finds nothing.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_one_by_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        for (index, header) in self.headers.iter_mut().enumerate() {
+            // SAFETY: as above, for one header.
+            let received =
+                unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header.msg_hdr, Self::FLAGS) };
+            match libc::c_uint::try_from(received) {
+                Ok(bytes) => header.msg_len = bytes,
+                Err(_) if index > 0 => return Ok(index),
+                Err(_) => return Err(io::Error::last_os_error()),
+            }
+        }
+        Ok(Self::CAPACITY)
     }
 
     /// The `index`th datagram of the last [`receive`](Self::receive), and how many more bytes it had

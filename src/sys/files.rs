@@ -1,20 +1,61 @@
 //! Opening, making and sizing files, FIFOs and pipes.
 
 use super::cvt;
-use super::links::{Target, follow_own_links};
+use super::links::Target;
 use std::ffi::CString;
-use std::fs::{File, OpenOptions, Permissions, set_permissions};
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::fs::{File, Permissions, rename, set_permissions};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Longest write to a pipe that never interleaves with another writer's (`man 7 pipe`).
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
 
-/// Permissions of an output file that we create; a stricter umask narrows them.
-const OUTPUT_MODE: u32 = 0o640;
+/// Opens a file; closed on exec. std would repeat an open that is interrupted for as long as it is, and the event loop
+/// must not.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub(super) fn open(path: &Path, flags: libc::c_int, mode: u32) -> io::Result<File> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call, which reads a mode if it may create.
+    let fd = cvt(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
+    // SAFETY: open has just returned this descriptor, and nobody else owns it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// The number that a file of the kernel's holds (`man 5 proc`); read once, so that nothing is waited for.
+pub fn number_in(path: &str) -> Option<usize> {
+    let mut file = open(path.as_ref(), libc::O_RDONLY, 0).ok()?;
+    let mut text = [0_u8; 32];
+    let bytes = file.read(&mut text).ok()?;
+    std::str::from_utf8(&text[..bytes])
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Waits until a file's bytes are on the disk; without the loop that std has around it.
+///
+/// # Errors
+/// What `man 2 fsync` lists.
+pub fn sync(file: &File) -> io::Result<()> {
+    // SAFETY: fsync takes only a number.
+    cvt(unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
+}
+
+/// Cuts a file to this length, or makes it longer by NULs; without the loop that std has around it.
+///
+/// # Errors
+/// What `man 2 ftruncate` lists.
+pub fn set_length(file: &File, bytes: u64) -> io::Result<()> {
+    let bytes = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
+    // SAFETY: ftruncate takes only numbers.
+    cvt(unsafe { libc::ftruncate(file.as_raw_fd(), bytes) }).map(drop)
+}
 
 /// Runs `make` under the umask `mask`, so that what it creates has its permissions from the first
 /// moment on. Only for a process of one thread: the umask belongs to the whole process.
@@ -38,15 +79,42 @@ pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Renames a file, unless there is one of the new name (`man 2 rename`, RENAME_NOREPLACE).
+///
+/// # Errors
+/// `AlreadyExists` then, and what `man 2 rename` lists.
+pub fn rename_without_replacing(from_path: &Path, to_path: &Path) -> io::Result<()> {
+    let [from, to] = [from_path, to_path].map(|path| CString::new(path.as_os_str().as_bytes()));
+    let (from, to) = (from?, to?);
+    // SAFETY: both are NUL-terminated strings that outlive the call. By number, since musl has no function for it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // Not every file system knows the flag.
+        Some(libc::EINVAL | libc::ENOSYS) if !to_path.exists() => rename(from_path, to_path),
+        _ => Err(error),
+    }
+}
+
 /// Opens a FIFO's read end without waiting for a writer.
 ///
 /// # Errors
 /// What `man 2 open` lists.
 pub fn open_fifo_reader(target: &Target) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | target.flags)
-        .open(&target.path)
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | target.flags;
+    open(&target.path, flags, 0)
 }
 
 /// Opens a FIFO's write end without waiting for a reader. What is written to it does not wait
@@ -56,22 +124,26 @@ pub fn open_fifo_reader(target: &Target) -> io::Result<File> {
 /// ENXIO ([`is_no_reader`](super::is_no_reader)) when no process reads it, and what `man 2 open`
 /// lists.
 pub fn open_fifo_writer(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
+    open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0)
 }
 
-/// Opens a write end of the FIFO that `reader` reads, without blocking: the very pipe, whatever its path
+/// Opens a write end of the FIFO that `end` is an end of, without blocking: the very pipe, whatever its path
 /// names by now.
 ///
 /// # Errors
-/// What `man 2 open` lists: EACCES where we may only read it.
-pub fn open_write_end_of(reader: BorrowedFd<'_>) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(format!("/proc/self/fd/{}", reader.as_raw_fd()))
+/// ENXIO ([`is_no_reader`](super::is_no_reader)) when nobody reads it, EACCES where we may only read it, and what
+/// else `man 2 open` lists.
+pub fn open_write_end_of(end: BorrowedFd<'_>) -> io::Result<File> {
+    open_fifo_writer(Path::new(&format!("/proc/self/fd/{}", end.as_raw_fd())))
+}
+
+/// As [`open_write_end_of`], but a read end.
+///
+/// # Errors
+/// What `man 2 open` lists.
+pub fn open_read_end_of(end: BorrowedFd<'_>) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    open(path.as_ref(), libc::O_RDONLY | libc::O_NONBLOCK, 0)
 }
 
 /// Makes reads and writes on a FIFO's end that we opened wait again.
@@ -106,49 +178,6 @@ pub fn pipe_size(fifo: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(size).unwrap_or(0))
 }
 
-/// Opens the output file for appending, and creates it if it is absent and `create` says so.
-///
-/// O_NONBLOCK, so that a FIFO, a terminal or a device given as output never blocks us; for a
-/// regular file it has no effect (`man 2 open`).
-///
-/// # Errors
-/// What [`follow_own_links`] and `man 2 open` list.
-pub fn open_output(path: &Path, create: bool) -> io::Result<File> {
-    let target = follow_own_links(path)?;
-    OpenOptions::new()
-        .append(true)
-        .create(create)
-        .mode(OUTPUT_MODE)
-        .custom_flags(libc::O_NONBLOCK | target.flags)
-        .open(target.path)
-}
-
-/// Opens standard output anew, without blocking.
-///
-/// A new open file description: setting O_NONBLOCK on the one we were given would change it for
-/// every process that shares it, a shell on its terminal for example.
-///
-/// # Errors
-/// ENXIO when it is a socket, EACCES when the terminal or pipe belongs to another user; for that case
-/// there is [`NonBlocking`].
-pub fn reopen_stdout() -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open("/proc/self/fd/1")
-}
-
-/// Opens a file that we have open a second time, for reading and writing where it is, and not at its end.
-///
-/// # Errors
-/// What `man 2 open` lists; `NotFound` without /proc.
-pub fn open_again(file: &File) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
 /// The folder that a path's last component is in.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -163,13 +192,7 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// What `man 2 open` lists.
 pub fn pin(path: &Path) -> io::Result<File> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // Not std's: it leaves out what O_ACCMODE has, which with musl is O_PATH as well.
-    // SAFETY: `path` is a NUL-terminated string that outlives the call; without O_CREAT there is no mode.
-    let fd = cvt(unsafe { libc::open(path.as_ptr(), flags) })?;
-    // SAFETY: open has just returned this descriptor, and nobody else owns it.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    open(path, libc::O_PATH | libc::O_NOFOLLOW, 0)
 }
 
 /// Sets the permissions of the file that [`pin`] holds, whatever its path names by now.
@@ -182,14 +205,37 @@ pub fn set_mode(pin: &File, mode: u32) -> io::Result<()> {
     set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Tells whether a file could be created at `path`: its folder exists and we may write to it.
+/// Tells whether names may be made and removed in the folder of `path`.
 ///
 /// # Errors
 /// What `man 2 access` lists.
 pub fn check_folder_of(path: &Path) -> io::Result<()> {
-    let folder = CString::new(folder_of(path).as_os_str().as_bytes())?;
-    // SAFETY: `folder` is a NUL-terminated string that outlives the call.
-    cvt(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) })?;
+    check_access(folder_of(path), libc::W_OK | libc::X_OK)
+}
+
+/// Tells whether we may read what [`pin`] holds, without opening it.
+///
+/// # Errors
+/// What `man 2 access` lists; `NotFound` without /proc.
+pub fn check_readable(pin: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", pin.as_raw_fd());
+    check_access(path.as_ref(), libc::R_OK)
+}
+
+/// As [`check_readable`], for writing.
+///
+/// # Errors
+/// As there.
+pub fn check_writable(pin: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", pin.as_raw_fd());
+    check_access(path.as_ref(), libc::W_OK)
+}
+
+/// As the user that we act as.
+fn check_access(path: &Path, mode: libc::c_int) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call.
+    cvt(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) })?;
     Ok(())
 }
 

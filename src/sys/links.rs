@@ -2,9 +2,11 @@
 
 use super::cvt;
 use super::files::{folder_of, pin};
+use super::locks::effective_user;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -22,14 +24,28 @@ pub struct Target {
     pub(super) flags: libc::c_int,
 }
 
+impl Target {
+    /// Tells whether it is a link that only the kernel makes, to a descriptor of a process: what that leads to
+    /// has no path here, and to rename or remove this one would be wrong.
+    pub fn is_kernels_link(&self) -> bool {
+        self.flags == 0
+    }
+
+    /// Where it is, by a name: a link that only the kernel makes (/proc/self/fd/1) leads to a file that has one, as a
+    /// rule.
+    pub fn place(&self) -> PathBuf {
+        let real = (self.is_kernels_link()).then(|| self.path.canonicalize().ok());
+        real.flatten().unwrap_or_else(|| self.path.clone())
+    }
+}
+
 /// Follows the links in the path's last place by hand, as long as each belongs to root or to us. What
 /// stands at the end need not exist.
 ///
 /// # Errors
 /// `PermissionDenied` when a link belongs to somebody else; ELOOP and what `man 2 open` lists.
 pub fn follow_own_links(path: &Path) -> io::Result<Target> {
-    // SAFETY: geteuid takes nothing and cannot fail.
-    let us = unsafe { libc::geteuid() };
+    let us = effective_user();
     let target = |path, flags| Ok(Target { path, flags });
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -46,12 +62,26 @@ pub fn follow_own_links(path: &Path) -> io::Result<Target> {
             return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
         }
         // /proc/self/fd/1, to which /dev/stdout leads: what the kernel follows is not its text.
-        if fs::metadata("/proc/self").is_ok_and(|proc| proc.dev() == found.dev()) {
+        if is_in_proc(&pin) {
             return target(path, 0);
         }
         path = folder_of(&path).join(text_of(&pin)?);
     }
     Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+/// Tells whether a pinned file is one of a procfs, wherever that is mounted.
+fn is_in_proc(pin: &File) -> bool {
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `found` outlives the call and has the type that it fills.
+    let result = unsafe { libc::fstatfs(pin.as_raw_fd(), found.as_mut_ptr()) };
+    if result == -1 {
+        return false;
+    }
+    // SAFETY: fstatfs succeeded, so it has filled `found`.
+    let kind = unsafe { found.assume_init() }.f_type;
+    // Its type differs between C libraries.
+    i128::from(kind) == i128::from(libc::PROC_SUPER_MAGIC)
 }
 
 /// What a pinned link says.

@@ -3,13 +3,18 @@
 //! Every function returns owned descriptors, plain numbers or [`io::Error`]; no raw descriptor and
 //! no pointer leaves this module. Each `unsafe` block states the fact that it relies on.
 
+mod accept;
 pub mod block;
 mod clock;
 mod datagrams;
+mod epoll;
+pub mod errno;
 mod files;
 mod inherited;
 mod inotify;
 mod links;
+mod locks;
+mod output;
 pub mod probes;
 mod process;
 mod signals;
@@ -17,18 +22,27 @@ mod sockets;
 mod unwaiting;
 mod wait;
 
+pub use accept::{accept, accept_plainly, is_lacking};
 pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
+pub use epoll::watch_level;
 pub use files::{
-    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, folder_of, make_fifo, open_again,
-    open_fifo_reader, open_fifo_writer, open_output, open_write_end_of, pin, pipe_size,
-    reopen_stdout, set_mode, set_pipe_size, with_umask,
+    NonBlocking, PIPE_BUF, allow_blocking, check_folder_of, check_readable, check_writable,
+    folder_of, make_fifo, number_in, open_fifo_reader, open_fifo_writer, open_read_end_of,
+    open_write_end_of, pin, pipe_size, rename_without_replacing, set_length, set_mode,
+    set_pipe_size, sync, with_umask,
 };
 pub use inherited::{is_readable, take_inherited};
 pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
+pub use locks::{effective_user, is_locked, is_still, make_lock_file, open_lock_file};
+pub use output::{
+    check_changeable, check_renamable, create_output_like, is_for_people, make_output, next_data,
+    open_again, open_output, open_to_look_at, pin_followed, reopen_given, reserve, write_position,
+};
 pub use process::{
-    Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stdin, raw_stdout, set_least_timer_slack,
+    Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stderr, raw_stdin, raw_stdout,
+    set_least_timer_slack,
 };
 pub use signals::{Request, Signals};
 pub use sockets::{
@@ -47,30 +61,6 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
     } else {
         Ok(result)
     }
-}
-
-/// Tells whether an accept failed because this process has no descriptor left. The connection is
-/// still in the backlog (`man 2 accept`).
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EMFILE)
-}
-
-/// Tells whether an accept failed because the machine has no descriptor or memory left. The
-/// connection is still in the backlog (`man 2 accept`).
-pub fn is_out_of_system_resources(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
-}
-
-/// Tells whether a write to a regular file failed for a reason that may pass: a full disk or quota, a
-/// file that has reached its size limit, a device's error, a file system that has become read-only.
-pub fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO | libc::EROFS)
-    )
 }
 
 /// Tells whether opening a FIFO for writing failed because no process reads it (`man 7 fifo`).

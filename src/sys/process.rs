@@ -48,6 +48,14 @@ pub fn raw_stdout() -> io::Result<OwnedFd> {
     io::stdout().as_fd().try_clone_to_owned()
 }
 
+/// Standard error, to be compared with other descriptors.
+///
+/// # Errors
+/// EBADF when it is closed.
+pub fn raw_stderr() -> io::Result<OwnedFd> {
+    io::stderr().as_fd().try_clone_to_owned()
+}
+
 /// Standard input, for a caller that does its own buffering: std's reads 8 KiB at a time.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use super::cvt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// The last signal of the kernel's (_NSIG in its arch/*/include/uapi/asm/signal.h).
@@ -49,6 +49,8 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Signals {
     file: File,
+    /// Those that we obey.
+    set: Set,
 }
 
 impl Signals {
@@ -73,18 +75,20 @@ impl Signals {
         set.block()?;
         Ok(Self {
             file: File::from(set.open()?),
+            set,
         })
     }
 
-    /// Takes one pending signal, if there is one. Never blocks.
+    /// Takes one pending signal, if there is one. Never blocks. Where the descriptor cannot be read (a sandbox without
+    /// read(2)), the signal is taken by sigtimedwait(2).
     ///
     /// # Errors
-    /// None that the kernel documents (`man 2 signalfd`).
+    /// What sigtimedwait(2) gives then.
     pub fn take(&mut self) -> io::Result<Option<Request>> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        // It is whole or nothing, and an interrupted read is repeated.
-        match self.file.read_exact(&mut info) {
-            Ok(()) => {
+        // It is whole or nothing.
+        match self.file.read(&mut info) {
+            Ok(_) => {
                 let field = |at| i32::from_ne_bytes(std::array::from_fn(|index| info[at + index]));
                 Ok(Some(meaning(
                     field(offset_of!(libc::signalfd_siginfo, ssi_signo)),
@@ -92,7 +96,7 @@ impl Signals {
                 )))
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(e) => Err(e),
+            Err(_) => self.set.take(),
         }
     }
 }
@@ -111,7 +115,7 @@ fn meaning(signal: libc::c_int, code: libc::c_int) -> Request {
 
 /// A set of signals in the kernel's form. The C libraries' own functions refuse the real-time signals that
 /// they use between threads (32 and 33, with musl 34), which end a process as well when they are sent.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Set([libc::c_ulong; Self::WORDS]);
 
 impl Set {
@@ -137,6 +141,29 @@ impl Set {
             )
         };
         descriptor(result).map(drop)
+    }
+
+    /// Takes one of its signals that is pending.
+    fn take(&self) -> io::Result<Option<Request>> {
+        let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
+        let no_time = [0 as libc::c_long; 2];
+        // SAFETY: the set and the time, two longs as in the kernel's timespec, are only read; the call fills `info`,
+        // which outlives it, if it returns a signal's number.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigtimedwait,
+                self.0.as_ptr(),
+                info.as_mut_ptr(),
+                no_time.as_ptr(),
+                size_of_val(&self.0),
+            )
+        };
+        match descriptor(result) {
+            // SAFETY: it has been filled.
+            Ok(signal) => Ok(Some(meaning(signal, unsafe { info.assume_init() }.si_code))),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Opens a descriptor that tells of its signals.

@@ -2,10 +2,12 @@
 
 use super::reason::Reason;
 use super::{BindOptions, DEFAULT_MODE};
+use crate::claim::Claim;
 use crate::sys;
+pub(super) use crate::sys::is_still;
 use log::Level;
 use std::fs::{File, Metadata, TryLockError, metadata, remove_file, symlink_metadata};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,31 +23,75 @@ pub struct BoundPath {
 enum Bound {
     /// Removed when we leave: a socket is of no use without the process that has bound it. The pin
     /// keeps the file's number from being given to another, also when the socket is closed.
-    Socket { pin: File },
-    /// Stays: writers wait there for the next daemon. The read end keeps the number.
-    Fifo { identity: Identity },
+    Socket { pin: File, aside: Option<Aside> },
+    /// Stays: writers wait there for the next daemon. The read end keeps the number. `None`: another
+    /// daemon would not be noticed.
+    Fifo {
+        identity: Identity,
+        claim: Option<Claim>,
+        /// Where we have made it, and nothing has come of it yet.
+        made: Option<PathBuf>,
+    },
 }
 
 impl BoundPath {
     /// The path of a socket that we have just bound. It is removed when this is dropped, if it is still
     /// the one.
-    pub(super) fn socket(path: &Path) -> io::Result<Self> {
+    pub(super) fn socket(path: &Path, aside: Option<Aside>) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             file: Bound::Socket {
                 pin: sys::pin(path)?,
+                aside,
             },
         })
     }
 
+    /// Lets it stay: from now on, what it has replaced does not come back.
+    pub fn keep(&mut self) {
+        match &mut self.file {
+            Bound::Socket { aside, .. } => {
+                if let Some(aside) = aside.take() {
+                    aside.remove();
+                }
+            }
+            Bound::Fifo { made, .. } => *made = None,
+        }
+    }
+
+    /// Tells whether a path leads to the same file, by whatever name.
+    pub fn is_at(&self, path: &Path) -> bool {
+        match &self.file {
+            Bound::Socket { pin, .. } => is_still(path, pin),
+            Bound::Fifo { identity, .. } => {
+                metadata(path).is_ok_and(|found| Identity::of(&found) == *identity)
+            }
+        }
+    }
+
     /// The path of a FIFO whose read end is open for at least as long as this exists.
-    pub(super) fn fifo(path: &Path, reader: &File) -> io::Result<Self> {
-        Ok(Self {
+    /// `made` is where we have just made it: there it is removed when this is dropped, unless it is [kept](Self::keep).
+    pub(super) fn fifo(
+        path: &Path,
+        identity: Identity,
+        claim: Option<Claim>,
+        made: Option<PathBuf>,
+    ) -> Self {
+        Self {
             path: path.to_owned(),
             file: Bound::Fifo {
-                identity: Identity::of(&reader.metadata()?),
+                identity,
+                claim,
+                made,
             },
-        })
+        }
+    }
+
+    /// Lets go of what keeps other daemons from the path, before we bind it anew: it would keep us out as well.
+    pub fn let_go(&mut self) {
+        if let Bound::Fifo { claim, .. } = &mut self.file {
+            *claim = None;
+        }
     }
 
     /// Gives a socket's path to the owner and the group that were asked for, and only then the
@@ -55,10 +101,13 @@ impl BoundPath {
     /// EPERM when the owner is not us, or we are not in the group, without CAP_CHOWN.
     pub(super) fn hand_over(&self, options: &BindOptions) -> Result<(), Reason> {
         match &self.file {
-            Bound::Socket { pin } if options.is_handed_over() => {
+            Bound::Socket { pin, .. } if options.is_handed_over() => {
                 sys::set_owner(pin, options.owner, options.group)
                     .map_err(|e| Reason::not_handed_over(&e))?;
-                Ok(sys::set_mode(pin, options.mode.unwrap_or(DEFAULT_MODE))?)
+                if !options.is_rehearsal {
+                    sys::set_mode(pin, options.mode.unwrap_or(DEFAULT_MODE))?;
+                }
+                Ok(())
             }
             Bound::Socket { .. } | Bound::Fifo { .. } => Ok(()),
         }
@@ -71,23 +120,72 @@ impl BoundPath {
 
     /// Tells whether the path still names the same file, so that clients find us.
     pub fn is_intact(&self) -> bool {
-        match &self.file {
-            Bound::Socket { pin } => is_still(&self.path, pin),
-            Bound::Fifo { identity } => {
-                metadata(&self.path).is_ok_and(|found| Identity::of(&found) == *identity)
-            }
-        }
+        self.is_at(&self.path)
     }
 }
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        if let Bound::Socket { pin } = &self.file {
+        if let Bound::Fifo {
+            identity,
+            made: Some(made),
+            ..
+        } = &self.file
+            && symlink_metadata(made).is_ok_and(|found| Identity::of(&found) == *identity)
+        {
+            // Best effort: the next start takes its permissions for somebody's wish.
+            let _ = remove_file(made);
+        }
+        if let Bound::Socket { pin, .. } = &self.file {
             let _lock = lock_folder_of(&self.path, 1); // nobody waits for us any more
             if is_still(&self.path, pin) {
                 // Best effort: we are leaving, and a stale socket is no obstacle to our next start.
                 let _ = remove_file(&self.path);
             }
+        }
+    }
+}
+
+/// A stale socket that was moved out of the way, and comes back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Aside {
+    path: PathBuf,
+    moved: PathBuf,
+}
+
+impl Aside {
+    /// Moves the pinned file at `path` aside, under a name that shows where it belongs.
+    ///
+    /// # Errors
+    /// What `man 2 rename` lists: EBUSY for a mount point.
+    pub(super) fn new(path: &Path, pin: &File) -> io::Result<Self> {
+        let name = format!(".stale-{}", pin.metadata()?.ino());
+        let moved = sys::folder_of(path).join(name);
+        sys::rename_without_replacing(path, &moved)?;
+        let aside = Self {
+            path: path.to_owned(),
+            moved,
+        };
+        if is_still(&aside.moved, pin) {
+            Ok(aside)
+        } else {
+            // Another daemon has replaced it meanwhile, without the lock: it comes back.
+            Err(io::Error::from(ErrorKind::AddrInUse))
+        }
+    }
+
+    /// Removes it for good.
+    fn remove(self) {
+        // Best effort: it is of no use to anybody. And then there is nothing to come back.
+        let _ = remove_file(&self.moved);
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if sys::rename_without_replacing(&self.moved, &self.path).is_err() {
+            // Somebody else has the path by now.
+            let _ = remove_file(&self.moved);
         }
     }
 }
@@ -99,14 +197,6 @@ pub(super) struct Identity(u64, u64);
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self(metadata.dev(), metadata.ino())
-    }
-}
-
-/// Tells whether the path, not followed, still names the pinned file.
-pub(super) fn is_still(path: &Path, pin: &File) -> bool {
-    match (symlink_metadata(path), pin.metadata()) {
-        (Ok(found), Ok(pinned)) => Identity::of(&found) == Identity::of(&pinned),
-        _ => false,
     }
 }
 

@@ -3,26 +3,31 @@
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, udp};
+use crate::failure::{Answer, Call, Failure, Tries};
 use crate::framing;
 use crate::object::Scanner;
 use crate::record;
 use crate::sys::{self, DatagramRing, Stamp};
-use log::debug;
+use log::{debug, warn};
 use socket2::{SockRef, Socket};
-use std::io::ErrorKind;
+use std::io;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What a datagram costs beyond its bytes, and an error, in bytes of the budget, so that empty ones
-/// end a turn, too.
+/// What a datagram costs beyond its bytes, in bytes of the budget, so that empty ones end a turn, too.
 const DATAGRAM_COST: usize = 256;
+
+/// Calls between two looks at the kernel's count of drops: within them no load can make it go round.
+const LOOK_CALLS: u32 = 1 << 16;
 
 /// A datagram socket.
 #[derive(Debug)]
 pub struct DatagramSource {
     socket: Socket,
     ring: DatagramRing,
+    /// recvmmsg(2) is refused here, and recvmsg(2) is not.
+    is_one_by_one: bool,
     /// Which of those in the ring are still to be recorded: a few large ones can make more records than
     /// one turn may.
     held: Range<usize>,
@@ -30,7 +35,11 @@ pub struct DatagramSource {
     stamp: Option<Stamp>,
     transport: Transport,
     capacity: Capacity,
-    drops_before: u64,
+    drops: Drops,
+    /// Calls since the kernel's count of drops was looked at.
+    unlooked: u32,
+    /// Whether we have said that it cannot be read.
+    has_warned: bool,
     /// Nothing more is let in; what is queued is read, and that is the end.
     is_retired: bool,
 }
@@ -45,8 +54,11 @@ impl DatagramSource {
         Self {
             socket,
             capacity,
-            drops_before: 0,
+            drops: Drops::default(),
+            unlooked: 0,
+            has_warned: false,
             ring: DatagramRing::new(),
+            is_one_by_one: false,
             held: 0..0,
             stamp: None,
             transport,
@@ -68,6 +80,7 @@ impl DatagramSource {
 
     fn receive(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
+        let mut tries = Tries::default();
         // Of this turn, not of an earlier one: the event for what has come since may be the one that
         // has brought us here.
         let mut is_drained = false;
@@ -79,22 +92,52 @@ impl DatagramSource {
             if budget == 0 {
                 return Turn::Unfinished;
             }
-            match self.ring.receive(self.socket.as_fd()) {
+            match self.fill_ring() {
                 Ok(count) => {
+                    tries.succeed();
+                    cx.found = true;
+                    self.unlooked += 1;
+                    if self.unlooked == LOOK_CALLS {
+                        self.look_at_drops();
+                    }
                     cx.recorder.arrived();
                     self.stamp = cx.recorder.stamp;
                     self.held = 0..count;
                     // `receive` goes on until it would block or is full.
                     is_drained = count < DatagramRing::CAPACITY;
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => {
-                    // An error that some earlier datagram caused. It says nothing of those queued.
-                    debug!("{}: {e}", self.transport);
-                    budget = budget.saturating_sub(DATAGRAM_COST);
-                }
+                Err(e) => match cx.answer(&mut tries, Call::Receive, &e) {
+                    Answer::Again => {}
+                    Answer::Consumed => debug!("{}: {e}", self.transport),
+                    Answer::NotReady | Answer::Ended => return Turn::Drained,
+                    Answer::Pause | Answer::GiveUp => {
+                        return Turn::Failing(Failure::new(Call::Receive, &e));
+                    }
+                },
             }
+        }
+    }
+
+    /// Receives what the ring has room for; where recvmmsg(2) is refused, one by one.
+    fn fill_ring(&mut self) -> io::Result<usize> {
+        let socket = self.socket.as_fd();
+        if self.is_one_by_one {
+            return self.ring.receive_one_by_one(socket);
+        }
+        match self.ring.receive(socket) {
+            Err(refusal) if sys::is_lacking(&refusal) => {
+                let one_by_one = self.ring.receive_one_by_one(socket);
+                if one_by_one.is_err() {
+                    return Err(refusal);
+                }
+                self.is_one_by_one = true;
+                warn!(
+                    "{}: recvmmsg is refused ({refusal}); recvmsg serves as well, one call a datagram",
+                    self.transport
+                );
+                one_by_one
+            }
+            result => result,
         }
     }
 
@@ -155,33 +198,70 @@ impl DatagramSource {
     }
 
     /// Datagrams that the kernel has dropped, but for those before [`forget_drops`](Self::forget_drops).
-    pub(super) fn kernel_drops(&self) -> u64 {
-        // A full Unix datagram queue makes its senders wait.
-        if self.transport == Transport::Udp {
-            self.all_drops().saturating_sub(self.drops_before)
-        } else {
-            0
-        }
+    pub(super) fn kernel_drops(&mut self) -> u64 {
+        self.look_at_drops();
+        self.drops.total
     }
 
     /// Leaves to those who had the socket before us what was dropped until now.
     pub(super) fn forget_drops(&mut self) {
-        self.drops_before = self.all_drops();
+        self.look_at_drops();
+        self.drops.total = 0;
     }
 
-    fn all_drops(&self) -> u64 {
-        match sys::dropped_datagrams(self.socket.as_fd()) {
-            Ok(drops) => drops.into(),
-            Err(e) => {
-                log::warn!("cannot read the kernel's count of dropped datagrams: {e}");
-                0
-            }
+    /// Sees how many datagrams the kernel has dropped, before its counter has gone round.
+    pub(super) fn look_at_drops(&mut self) {
+        // A full Unix datagram queue makes its senders wait.
+        if self.transport != Transport::Udp {
+            return;
         }
+        self.unlooked = 0;
+        match sys::dropped_datagrams(self.socket.as_fd()) {
+            Ok(count) => self.drops.note(count),
+            Err(e) if !std::mem::replace(&mut self.has_warned, true) => {
+                warn!("udp: cannot read the kernel's count of dropped datagrams: {e}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A count that goes on where the kernel's, of 32 bits, begins at 0 again.
+#[derive(Debug, Default)]
+struct Drops {
+    last: u32,
+    total: u64,
+}
+
+impl Drops {
+    fn note(&mut self, count: u32) {
+        self.total += u64::from(count.wrapping_sub(self.last));
+        self.last = count;
     }
 }
 
 impl AsFd for DatagramSource {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_drops_goes_on_where_the_kernels_goes_round() {
+        let mut drops = Drops::default();
+        for (count, total) in [
+            (5, 5),
+            (5, 5),
+            (u32::MAX, u64::from(u32::MAX)),
+            (2, u64::from(u32::MAX) + 3),
+            (1, 2 * (u64::from(u32::MAX) + 1) + 1),
+        ] {
+            drops.note(count);
+            assert_eq!(drops.total, total);
+        }
     }
 }

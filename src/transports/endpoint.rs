@@ -1,8 +1,10 @@
 //! Names of transports and addresses of endpoints, as they are typed and shown.
 
 use super::unix_path::UnixAddress;
+use socket2::{Domain, Socket, Type};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -123,13 +125,39 @@ impl Endpoint {
         }
     }
 
-    /// Tells whether the two cannot both be bound.
+    /// Tells whether the two cannot both be bound, as far as their addresses show.
     pub fn collides_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Tcp(a), Self::Tcp(b)) | (Self::Udp(a), Self::Udp(b)) => a == b && a.port() != 0,
+            (Self::Tcp(a), Self::Tcp(b)) | (Self::Udp(a), Self::Udp(b)) => overlap(*a, *b),
             _ => self == other || (self.path().is_some() && self.path() == other.path()),
         }
     }
+}
+
+/// Tells whether a socket bound to one address would get what is sent to the other. The one of all addresses of IPv6 is
+/// bound for IPv6 alone, so that it may stand beside that of IPv4.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (a, b) = (canonical(a), canonical(b));
+    let is_same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && is_same_host
+}
+
+/// An IPv4 address in the clothes of IPv6 (`::ffff:127.0.0.1`) as the IPv4 address that it is.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// A socket for this address, which does not block; one of IPv6 for IPv6 alone (`man 7 ipv6`, IPV6_V6ONLY).
+pub(super) fn socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let domain = Domain::for_address(canonical(address));
+    let socket = Socket::new(domain, kind.nonblocking(), None)?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }
 
 impl fmt::Display for Endpoint {
@@ -264,6 +292,16 @@ mod tests {
             ("tcp=127.0.0.1:1", "tcp=127.0.0.1:1", true),
             ("tcp=127.0.0.1:0", "tcp=127.0.0.1:0", false),
             ("tcp=127.0.0.1:1", "udp=127.0.0.1:1", false),
+            ("tcp=127.0.0.1:1", "tcp=0.0.0.0:1", true),
+            ("udp=0.0.0.0:1", "udp=127.0.0.1:1", true),
+            ("tcp=[::]:1", "tcp=[::1]:1", true),
+            ("tcp=[::]:1", "tcp=0.0.0.0:1", false),
+            ("udp=[::]:1", "udp=127.0.0.1:1", false),
+            ("tcp=[::ffff:127.0.0.1]:1", "tcp=127.0.0.1:1", true),
+            ("tcp=[::ffff:0.0.0.0]:1", "tcp=127.0.0.1:1", true),
+            ("tcp=[::ffff:127.0.0.1]:1", "tcp=[::1]:1", false),
+            ("tcp=127.0.0.1:1", "tcp=127.0.0.2:1", false),
+            ("tcp=127.0.0.1:1", "tcp=0.0.0.0:2", false),
             ("unixsock=/x", "unixgram=/x", true),
             ("unixsock=/x", "fifo=/x", true),
             ("unixsock=@x", "unixsock=@x", true),

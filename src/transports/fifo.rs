@@ -1,26 +1,22 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
-use super::bound_path::{self, BoundPath, Identity};
+use super::bound_path::{BoundPath, Identity};
 use super::fullness::Capacity;
-use super::plug::Plug;
+use super::plug::Ending;
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
 use super::stream::StreamSource;
-use super::{BindOptions, BufferSize, DEFAULT_MODE};
+use super::{BindOptions, DEFAULT_MODE, pipe_size};
+use crate::claim::{self, Claim, NoClaim};
+use crate::failure::{Call, Failure};
 use crate::record::Recorder;
 use crate::sys::{self, Target};
-use log::{info, warn};
-use std::fs::{self, File, Metadata, Permissions};
+use log::warn;
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-
-/// Where the kernel says how large a pipe may be made.
-const PIPE_MAX_SIZE: &str = "/proc/sys/fs/pipe-max-size";
-
-/// What the kernel gives a new pipe (`man 7 pipe`).
-const PIPE_USUAL_SIZE: usize = 64 << 10;
 
 /// A FIFO's read end, and the line that its writers have begun. They share one stream.
 #[derive(Debug)]
@@ -31,8 +27,19 @@ pub struct FifoSource {
     /// A writer may have come and gone since the last end of input was read and before this read end
     /// was opened. The kernel does not report that hang-up (`fifo_open`, `pipe_poll` in fs/pipe.c).
     may_have_unseen_end: bool,
-    /// Keeps writers out, from the stop on.
-    plug: Option<Plug>,
+    /// The kernel reports only what changes here: the read end could not be replaced, and its hang-up would be
+    /// reported for ever.
+    reports_changes: bool,
+    /// Whether we have said that it cannot be opened anew, since it last could.
+    has_warned: bool,
+    /// How it is left, from the stop on.
+    ending: Option<Ending>,
+    /// Bytes read since the stop.
+    taken_since_stop: usize,
+    /// What the pipe holds, in bytes.
+    size: usize,
+    /// What tells other daemons of one that was opened for us, if that can be had.
+    _claim: Option<Claim>,
     /// The path names another FIFO; this one is read until its last writer leaves.
     is_retired: bool,
 }
@@ -52,50 +59,87 @@ const PLUG_TRIES: usize = 16;
 /// shell's `>` would make a regular file; with it there, writers wait for the next daemon.
 pub(super) fn open(path: &Path, options: &BindOptions) -> Result<(FifoSource, BoundPath), Reason> {
     let target = sys::follow_own_links(path)?;
-    // Until we read it, another daemon that starts would find it free.
-    let _lock = bound_path::lock_folder_of(&target.path, options.lock_tries);
+    let tries = options.lock_tries.min(claim::TRIES_AT_START);
+    // First, so that of two daemons one makes the FIFO. Who else has it open is none of our business.
+    let claim = Claim::take(&target, tries, || is_read(&target));
+    if matches!(claim, Err(NoClaim::Taken)) {
+        return Err(Reason::in_use()); // each of the two would get some of the records
+    }
     let is_new = match sys::make_fifo(&target.path, options.first_mode()) {
         Ok(()) => true,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            refuse_unless_free(&target.path)?;
+            refuse_unless_fifo(&target.path)?;
             false
         }
         Err(e) => return Err(e.into()),
     };
-    let opened = open_and_hand_over(&target, is_new, options);
-    if opened.is_err() && is_new {
-        // It is ours: we have just made it. The next start would take its permissions for somebody's wish.
-        let _ = fs::remove_file(&target.path);
-    }
-    let (reader, metadata) = opened?;
-    let size = set_pipe_size(&reader, options.buffer).unwrap_or(PIPE_USUAL_SIZE);
-    let bound = BoundPath::fifo(path, &reader)?;
-    let fifo = FifoSource {
-        stream: StreamSource::new(reader, options.record_bytes_max, Capacity::of_pipe(size)),
-        place: Some(Place {
-            target,
-            identity: Identity::of(&metadata),
-        }),
-        may_have_unseen_end: true, // a daemon before us may have left something
-        is_retired: false,
-        plug: None,
+    let pin = sys::pin(&target.path)?;
+    let identity = Identity::of(&pin.metadata()?);
+    let made = is_new.then(|| target.path.clone());
+    let unknowable = match &claim {
+        Err(NoClaim::Unknowable(reason)) => Some(reason.clone()),
+        Err(NoClaim::Taken) | Ok(_) => None,
     };
+    // From here on, to drop it is to take back what was made.
+    let bound = BoundPath::fifo(path, identity, claim.ok(), made);
+    let reader = if options.is_rehearsal {
+        rehearse(&pin, is_new, options)?
+    } else {
+        open_and_hand_over(&target, identity, is_new, options)?
+    };
+    if let Some(reason) = unknowable {
+        warn!(
+            "fifo={}: another daemon that reads it would not be noticed: {reason}; see to it that there is none",
+            path.display()
+        );
+    }
+    let size = pipe_size::set(&reader, options.buffer);
+    let place = Place { target, identity };
+    let fifo = FifoSource::new(reader, size, Some(place), options.record_bytes_max);
     Ok((fifo, bound))
+}
+
+/// Does what [`open_and_hand_over`] does without opening the FIFO: a writer that waits for a reader would go on, and what
+/// it writes would be lost. A pipe of our own stands in for it.
+fn rehearse(pin: &File, is_new: bool, options: &BindOptions) -> Result<File, Reason> {
+    if !is_new {
+        sys::check_readable(pin)?;
+        let found = pin.metadata()?;
+        // Changes nothing, but is refused as the real change would be.
+        if options.is_handed_over() {
+            sys::set_owner(pin, Some(found.uid()), Some(found.gid()))
+                .map_err(|e| Reason::not_handed_over(&e))?;
+        }
+        if options.mode.is_some() {
+            sys::set_mode(pin, found.mode() & 0o7777)?;
+        }
+    }
+    let (reader, _) = io::pipe()?;
+    let stand_in = File::from(OwnedFd::from(reader));
+    hand_over(&stand_in, is_new, options)?;
+    Ok(stand_in)
+}
+
+/// Tells whether some process has the FIFO open for reading. Nothing but a FIFO is opened for that.
+fn is_read(target: &Target) -> bool {
+    let pin = sys::pin(&target.path).ok();
+    pin.filter(|pin| is_fifo(pin).unwrap_or(false))
+        .is_some_and(|pin| sys::open_write_end_of(pin.as_fd()).is_ok())
 }
 
 fn open_and_hand_over(
     target: &Target,
+    identity: Identity,
     is_new: bool,
     options: &BindOptions,
-) -> Result<(File, Metadata), Reason> {
+) -> Result<File, Reason> {
     let reader = sys::open_fifo_reader(target)?;
     // Looked at again: what we opened decides, not what stood there a moment ago.
-    let metadata = reader.metadata()?;
-    if !metadata.file_type().is_fifo() {
-        return Err(not_a_fifo());
+    if Identity::of(&reader.metadata()?) != identity {
+        return Err(Reason::new("the path was replaced meanwhile").advise("start again"));
     }
     hand_over(&reader, is_new, options)?;
-    Ok((reader, metadata))
+    Ok(reader)
 }
 
 /// Gives the FIFO the owner, the group and the permissions that were asked for; what was not is left as
@@ -115,19 +159,7 @@ fn hand_over(reader: &File, is_new: bool, options: &BindOptions) -> Result<(), R
     Ok(())
 }
 
-/// Tells whether [`open`] would succeed.
-pub(super) fn check(path: &Path) -> Result<(), Reason> {
-    let path = sys::follow_own_links(path)?.path;
-    match path.symlink_metadata() {
-        Ok(_) => refuse_unless_free(&path),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(&path)?),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// Refuses a path that is not a FIFO, and a FIFO that another process reads: the two would each get
-/// some of the records.
-fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
+fn refuse_unless_fifo(path: &Path) -> Result<(), Reason> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
         return Err(Reason::new(
@@ -138,11 +170,7 @@ fn refuse_unless_free(path: &Path) -> Result<(), Reason> {
     if !kind.is_fifo() {
         return Err(not_a_fifo());
     }
-    match sys::open_fifo_writer(path) {
-        Ok(_) => Err(Reason::in_use()),
-        Err(e) if sys::is_no_reader(&e) => Ok(()),
-        Err(e) => Err(e.into()),
-    }
+    Ok(())
 }
 
 fn not_a_fifo() -> Reason {
@@ -153,52 +181,29 @@ fn is_fifo(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.file_type().is_fifo())
 }
 
-/// Sets the pipe's capacity and returns it; what cannot be had is said and done without.
-fn set_pipe_size(reader: &File, buffer: BufferSize) -> Option<usize> {
-    let bytes = match buffer {
-        BufferSize::Default => return undo_plug(reader),
-        BufferSize::Bytes(bytes) => bytes,
-        BufferSize::Max => match fs::read_to_string(PIPE_MAX_SIZE).map(|s| s.trim().parse()) {
-            Ok(Ok(bytes)) => bytes,
-            _ => return None,
-        },
-    };
-    match sys::set_pipe_size(reader.as_fd(), bytes) {
-        Ok(got) => {
-            info!("fifo: pipe of {got} bytes (asked for {bytes})");
-            Some(got)
-        }
-        Err(e) => {
-            warn!(
-                "fifo: the pipe keeps its size, {bytes} bytes cannot be had: {e}; \
-                 choose a smaller --buffer or raise fs.pipe-max-size"
-            );
-            None
-        }
-    }
-}
-
-/// Gives a pipe its usual size that a writer has kept since the stop of a daemon before us, and returns what
-/// it has then.
-fn undo_plug(reader: &File) -> Option<usize> {
-    let bytes = sys::pipe_size(reader.as_fd()).ok()?;
-    if bytes < PIPE_USUAL_SIZE {
-        // It works as well without: a user who has too many pipes gets only small ones.
-        return sys::set_pipe_size(reader.as_fd(), PIPE_USUAL_SIZE).ok();
-    }
-    Some(bytes)
-}
-
 impl FifoSource {
     /// A FIFO that was opened for us. Its owner keeps it open for writing as well, as a rule, so that it
     /// has no end; if it has one, it is read on.
-    pub(super) fn inherited(reader: File, record_bytes_max: usize) -> Self {
+    pub(super) fn inherited(reader: File, claim: Option<Claim>, record_bytes_max: usize) -> Self {
+        let size = pipe_size::of(&reader);
         Self {
-            stream: StreamSource::new(reader, record_bytes_max, Capacity::of_pipe(PIPE_USUAL_SIZE)),
-            place: None,
-            may_have_unseen_end: true,
+            _claim: claim,
+            ..Self::new(reader, size, None, record_bytes_max)
+        }
+    }
+
+    fn new(reader: File, size: usize, place: Option<Place>, record_bytes_max: usize) -> Self {
+        Self {
+            stream: StreamSource::of_fifo(reader, record_bytes_max, Capacity::of_pipe(size)),
+            place,
+            may_have_unseen_end: true, // somebody before us may have left something
+            reports_changes: false,
+            has_warned: false,
             is_retired: false,
-            plug: None,
+            ending: None,
+            taken_since_stop: 0,
+            size,
+            _claim: None,
         }
     }
 
@@ -206,7 +211,7 @@ impl FifoSource {
         if cx.stopping {
             return self.last_turn(cx);
         }
-        let to_the_end = cx.to_the_end || self.may_have_unseen_end;
+        let to_the_end = cx.to_the_end || self.may_have_unseen_end || self.reports_changes;
         match self.stream.turn(cx, to_the_end) {
             // Read to the end, and it is not there: a writer has it open, whose end will be reported.
             Turn::Drained if to_the_end => {
@@ -215,51 +220,86 @@ impl FifoSource {
             }
             Turn::Closed if !self.is_retired => {
                 self.may_have_unseen_end = true;
-                self.reopen(cx);
                 // Not read again in this turn: without a writer, a read returns 0 at once.
-                Turn::Drained
+                self.reopen(cx)
             }
             turn => turn,
         }
     }
 
-    /// Reads the rest, and ends with a pipe that takes nothing more.
+    /// Reads the rest, and ends with a pipe that takes nothing more, or that somebody else keeps.
     fn last_turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        if self.plug.is_none() {
-            match Plug::new(self.as_fd()) {
-                Ok(plug) => self.plug = Some(plug),
-                Err(e) => info!(
-                    "a FIFO cannot be opened for writing: {e}; what is written to it in the moment before \
-                     it is closed is lost"
-                ),
-            }
-        }
+        let ending = (self.ending).get_or_insert_with(|| Ending::of(&mut self.stream));
+        let plug = match ending {
+            Ending::Plugged(plug) => plug,
+            Ending::Unplugged => return self.stream.turn(cx, true),
+            Ending::Kept => return self.turn_before_leaving(cx),
+        };
         for _ in 0..PLUG_TRIES {
-            match (self.stream.turn(cx, true), &self.plug) {
-                (Turn::Drained, Some(plug)) if !plug.put(self.stream.reader()) => {}
-                (turn, _) => return turn,
+            match self.stream.turn(cx, true) {
+                Turn::Drained if !plug.put(self.stream.reader()) => {}
+                Turn::Drained => {
+                    // Somebody may have come meanwhile who keeps the pipe, and whom the plug would shut out.
+                    if matches!(Ending::of(&mut self.stream), Ending::Kept) {
+                        plug.pull(self.stream.reader(), self.size);
+                        self.ending = Some(Ending::Kept);
+                    }
+                    return Turn::Drained;
+                }
+                turn => return turn,
             }
         }
         Turn::Unfinished
     }
 
+    /// Reads what was in the pipe when the stop came, and leaves what has come since to the next daemon: who writes
+    /// without a pause shall not hold us up.
+    fn turn_before_leaving(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let turn = self.stream.turn(cx, true);
+        self.taken_since_stop += self.stream.taken();
+        match turn {
+            Turn::Unfinished if self.taken_since_stop >= self.size => Turn::Drained,
+            turn => turn,
+        }
+    }
+
     /// Replaces the read end, whose last writer has left, by a new one that waits for the next.
     ///
-    /// If it cannot, the old one serves as well: the next writer's data is an edge like any other. It
-    /// only reports a hang-up that is over.
-    fn reopen(&mut self, cx: &TurnContext<'_>) {
-        let Some(place) = &self.place else {
-            return;
+    /// If it cannot, the old one serves as well: the next writer's data is a change like any other. Only its
+    /// hang-up, which is over, must not be reported again and again. The next end is another try.
+    fn reopen(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+        let refusal = match self.place.as_ref().map(|place| place.reopen(cx)) {
+            Some(Ok(reader)) => {
+                self.stream.replace_reader(reader);
+                (self.reports_changes, self.has_warned) = (false, false);
+                return Turn::Drained;
+            }
+            Some(Err(e)) => Some(e),
+            None => None,
         };
-        match place.reopen(cx) {
-            Ok(reader) => self.stream.replace_reader(reader),
-            // It has just gone, and whoever watches it makes it anew and says so.
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => {
-                let path = place.target.path.display();
-                warn!("fifo={path}: cannot open it anew: {e}");
+        if !self.reports_changes {
+            match source::watch_changes(cx.registry, self.as_fd(), cx.token) {
+                Ok(()) => self.reports_changes = true,
+                Err(e) => return Turn::Failing(Failure::new(Call::Register, &e)),
             }
         }
+        if let (Some(e), Some(place)) = (refusal, &self.place)
+            // It has just gone, and whoever watches it makes it anew and says so.
+            && e.kind() != ErrorKind::NotFound
+        {
+            cx.errors += 1;
+            if !std::mem::replace(&mut self.has_warned, true) {
+                let path = place.target.path.display();
+                let verb = Call::ReopenFifo.verb();
+                warn!("fifo={path}: cannot {verb}: {e}; the end that is open serves on");
+            }
+        }
+        Turn::Drained
+    }
+
+    /// Notes that epoll has forgotten it.
+    pub(super) fn forget_registration(&mut self) {
+        self.reports_changes = false;
     }
 
     /// Reads on until the last writer leaves, and then no more: the path names another FIFO.
@@ -267,8 +307,24 @@ impl FifoSource {
         self.is_retired = true;
     }
 
+    /// Tells whether its writers have begun a line that they have not ended.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.stream.is_within_line()
+    }
+
+    /// Makes a record of the line that they have begun, if they wrote nothing more in the last turn. Tells whether it
+    /// did.
+    pub(super) fn end_half_line(&mut self, recorder: &mut Recorder<'_>) -> bool {
+        let is_left = self.stream.taken() == 0;
+        if is_left {
+            self.stream.finish(recorder);
+        }
+        is_left
+    }
+
+    /// Ends the input: what is left of the last line becomes a record.
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
-        if self.place.is_none() {
+        if matches!(self.ending, None | Some(Ending::Kept | Ending::Unplugged)) {
             // The rest of it would be half a record for our successor.
             self.stream.read_to_newline(recorder);
         }

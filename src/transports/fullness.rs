@@ -3,7 +3,7 @@
 //! Estimates, made so as to rather say too much: each record is taken for a write of its own.
 
 use super::Transport;
-use std::fs;
+use crate::sys;
 
 /// What the kernel charges a Unix socket's sender for a write beyond its bytes: two structures, and the
 /// rounding of their allocation (`alloc_skb_with_frags`; 167 writes of 197 bytes fit into 212,992).
@@ -68,8 +68,7 @@ impl Capacity {
     /// A Unix datagram socket takes one more than its queue's length says (`unix_recvq_full`), and with a place left
     /// nobody has waited: it counts as full one later.
     pub(super) fn of_datagram_queue() -> Self {
-        let length = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen");
-        let length = length.ok().and_then(|text| text.trim().parse().ok());
+        let length = sys::number_in("/proc/sys/net/unix/max_dgram_qlen");
         Self::new(0, 1, length.unwrap_or(QUEUE_LENGTH) + 2)
     }
 

@@ -2,16 +2,18 @@
 
 use super::datagram::DatagramSource;
 use super::fifo::FifoSource;
-use super::listener::{Listener, ListeningSocket};
+use super::listener::Listener;
 use super::reason::Reason;
 use super::{Bound, Endpoint, Transport, UnixAddress};
+use crate::claim::{self, Claim, NoClaim};
 use crate::error::Error;
 use crate::sys;
-use mio::net::{TcpListener, UnixListener};
+use log::{debug, warn};
 use socket2::{SockAddr, SockRef, Socket, Type};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 /// Makes an endpoint of a descriptor that was opened for us.
 ///
@@ -45,8 +47,29 @@ fn fifo(fd: OwnedFd, record_bytes_max: usize) -> Result<Bound, Reason> {
     if !sys::is_readable(fd.as_fd())? {
         return Err(Reason::new("it is not open for reading").advise("pass its read end"));
     }
-    let source = FifoSource::inherited(File::from(fd), record_bytes_max);
+    let reader = File::from(fd);
+    let claim = claim(&reader, &path);
+    let source = FifoSource::inherited(reader, claim, record_bytes_max);
     Ok(bound(source, Endpoint::Fifo(path)))
+}
+
+/// Claims a FIFO, so that a daemon is told which would open it by its path. Whoever passed it to us has the say: it is
+/// served in any case.
+fn claim(reader: &File, path: &Path) -> Option<Claim> {
+    let target = sys::follow_own_links(path).ok()?;
+    // Not one that is gone from there, nor one without a name.
+    if !sys::is_still(&target.path, reader) {
+        return None;
+    }
+    match Claim::take(&target, claim::TRIES_AT_START, || false) {
+        Ok(claim) => return Some(claim),
+        Err(NoClaim::Taken) => warn!(
+            "fifo={}: another daemon reads it as well, and each gets some of the records; stop one of them",
+            path.display()
+        ),
+        Err(NoClaim::Unknowable(reason)) => debug!("fifo={}: {reason}", path.display()),
+    }
+    None
 }
 
 fn socket(fd: OwnedFd) -> Result<Bound, Reason> {
@@ -56,14 +79,15 @@ fn socket(fd: OwnedFd) -> Result<Bound, Reason> {
     let is_unix = address.is_unix();
     match (is_unix, kind, is_listening) {
         (true, Type::STREAM, true) => {
-            let socket = ListeningSocket::Unix(UnixListener::from_std(fd.into()));
             let endpoint = Endpoint::Unixsock(unix_address(&address)?);
-            Ok(bound(Listener::new(socket), endpoint))
+            Ok(bound(Listener::new(fd, Transport::Unixsock), endpoint))
         }
         (false, Type::STREAM, true) => {
-            let socket = ListeningSocket::Tcp(TcpListener::from_std(fd.into()));
             let endpoint = address.as_socket().map(Endpoint::Tcp);
-            Ok(bound(Listener::new(socket), endpoint.ok_or_else(no_name)?))
+            let has_keepalive = socket.keepalive()?;
+            let mut listener = Listener::new(fd, Transport::Tcp);
+            listener.set_keepalive(!has_keepalive);
+            Ok(bound(listener, endpoint.ok_or_else(no_name)?))
         }
         (true, Type::DGRAM, _) => {
             let endpoint = Endpoint::Unixgram(unix_address(&address)?);

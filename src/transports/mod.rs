@@ -9,8 +9,10 @@ mod datagram;
 mod endpoint;
 mod fifo;
 mod fullness;
+mod hints;
 mod inherited;
 mod listener;
+mod pipe_size;
 mod plug;
 mod reason;
 mod source;
@@ -23,13 +25,13 @@ mod unixsock;
 
 pub use bound_path::BoundPath;
 pub use endpoint::{Endpoint, Transport};
+pub use hints::Hints;
 pub use inherited::adopt;
-pub use source::{Obstacle, Source, Turn, TurnContext};
+pub use source::{Source, Turn, TurnContext};
 pub use unix_path::UnixAddress;
 
 use crate::error::Error;
 use crate::sys;
-use reason::Reason;
 use socket2::Type;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -61,6 +63,8 @@ pub struct BindOptions {
     pub record_bytes_max: usize,
     /// How often a folder is tried that another process keeps locked, with a pause of 10 ms.
     pub lock_tries: u32,
+    /// Everything is done as for a start, but nobody is let in, and what was made is taken back when it is dropped.
+    pub is_rehearsal: bool,
 }
 
 impl BindOptions {
@@ -74,10 +78,10 @@ impl BindOptions {
     /// The permissions to begin with: before a path is handed over, nobody but us gets in.
     fn first_mode(&self) -> u32 {
         let mode = self.mode.unwrap_or(DEFAULT_MODE);
-        if self.is_handed_over() {
-            mode & 0o600
-        } else {
-            mode
+        match (self.is_rehearsal, self.is_handed_over()) {
+            (true, _) => 0,
+            (false, true) => mode & 0o600,
+            (false, false) => mode,
         }
     }
 }
@@ -102,7 +106,15 @@ pub struct Bound {
     pub is_inherited: bool,
 }
 
-/// Makes an endpoint ready for clients.
+impl Bound {
+    /// Tells whether this endpoint is where another one is to be, by whatever name.
+    pub fn is_at(&self, other: &Endpoint) -> bool {
+        let path = self.path.as_ref().zip(other.path());
+        self.endpoint.collides_with(other) || path.is_some_and(|(bound, path)| bound.is_at(path))
+    }
+}
+
+/// Makes an endpoint ready for clients, or finds out whether it could be.
 ///
 /// # Errors
 /// When the address is in use or cannot be had.
@@ -118,28 +130,12 @@ pub fn bind(endpoint: &Endpoint, options: &BindOptions) -> Result<Bound, Error> 
             .map(|(listener, path)| bound(listener.into(), endpoint.clone(), path)),
         Endpoint::Unixgram(address) => unixgram::bind(address, options)
             .map(|(source, path)| bound(source.into(), endpoint.clone(), path)),
-        Endpoint::Tcp(address) => tcp::listen(*address)
+        Endpoint::Tcp(address) => tcp::listen(*address, options)
             .map(|(listener, address)| bound(listener.into(), Endpoint::Tcp(address), None)),
         Endpoint::Udp(address) => udp::bind(*address, options.buffer)
             .map(|(source, address)| bound(source.into(), Endpoint::Udp(address), None)),
         Endpoint::Fifo(path) => fifo::open(path, options)
             .map(|(fifo, path)| bound(fifo.into(), endpoint.clone(), Some(path))),
-    };
-    result.map_err(|reason| reason.of("bind", endpoint))
-}
-
-/// Tells whether [`bind`] would succeed, and creates nothing.
-///
-/// # Errors
-/// As [`bind`].
-pub fn check(endpoint: &Endpoint) -> Result<(), Error> {
-    let result = match endpoint {
-        Endpoint::Unixsock(address) => unix_path::check(Type::STREAM, address),
-        Endpoint::Unixgram(address) => unix_path::check(Type::DGRAM, address),
-        // A bound port leaves nothing behind when it is closed.
-        Endpoint::Tcp(address) => tcp::socket(*address).map(drop).map_err(Reason::from),
-        Endpoint::Udp(address) => udp::socket(*address).map(drop).map_err(Reason::from),
-        Endpoint::Fifo(path) => fifo::check(path),
     };
     result.map_err(|reason| reason.of("bind", endpoint))
 }

@@ -1,11 +1,16 @@
 //! What a token of the event loop stands for, and one turn of it.
 
 use super::datagram::DatagramSource;
+use super::endpoint::Endpoint;
 use super::fifo::FifoSource;
 use super::fullness::Capacity;
+use super::hints::Hints;
 use super::listener::Listener;
 use super::stream::Connection;
+use crate::failure::{Answer, Call, Failure, Tries};
+use crate::framing::Hint;
 use crate::record::Recorder;
+use crate::sys;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::io;
@@ -18,23 +23,16 @@ pub(super) const TURN_BYTES_MAX: usize = 256 << 10;
 /// How one source's turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The kernel holds nothing more for now; it will report when it does.
+    /// The kernel seems to hold nothing more for now. If it does, it reports that at the next wait.
     Drained,
-    /// The budget ran out first. The kernel stays silent, so we must come back.
+    /// The budget ran out first, and there may be more.
     Unfinished,
     /// Nothing more will come; forget the source.
     Closed,
-    /// Connections wait that cannot be accepted for now.
-    Parked(Obstacle),
-}
-
-/// What keeps a listener from accepting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Our limit of connections or of descriptors: it ends with a close of ours.
-    Ours,
-    /// The machine's want of descriptors or memory: it may end at any time, unseen.
-    TheSystems,
+    /// Connections wait that our own limit keeps from being accepted; it ends with a close of ours.
+    Parked,
+    /// A call fails in a way that may last.
+    Failing(Failure),
 }
 
 /// What a source may use in its turn.
@@ -48,6 +46,10 @@ pub struct TurnContext<'a> {
     pub scratch: &'a mut [u8],
     /// Where its records go.
     pub recorder: Recorder<'a>,
+    /// The endpoint that it belongs to.
+    pub endpoint: &'a Endpoint,
+    /// What has been said of that endpoint's senders.
+    pub hints: &'a mut Hints,
     /// Where it puts connections that it has accepted.
     pub accepted: &'a mut Vec<Source>,
     /// How many it may put there.
@@ -60,6 +62,10 @@ pub struct TurnContext<'a> {
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
     pub stopping: bool,
+    /// Set when the turn has got anything from the kernel.
+    pub found: bool,
+    /// How many calls have failed for another reason than that there was nothing, or an interruption.
+    pub errors: u64,
 }
 
 impl TurnContext<'_> {
@@ -69,6 +75,21 @@ impl TurnContext<'_> {
         let records = self.recorder.lines.records() - records_before;
         let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
         *self.fullness = self.fullness.max(share);
+    }
+
+    /// What a failed call is followed by, after the failures before it; counts it.
+    pub(super) fn answer(&mut self, tries: &mut Tries, call: Call, error: &io::Error) -> Answer {
+        let answer = tries.answer(call, error);
+        if !matches!(answer, Answer::Again | Answer::NotReady | Answer::Ended) {
+            self.errors += 1;
+        }
+        answer
+    }
+
+    /// Says what a sender should set.
+    #[cold]
+    pub(super) fn say(&mut self, hint: Hint) {
+        self.hints.say(self.endpoint, hint, self.record_bytes_max);
     }
 
     /// How many bytes of records wait to be written.
@@ -91,12 +112,34 @@ pub enum Source {
 }
 
 impl Source {
-    /// Registers it for reading.
+    /// Has the event loop watch it.
     ///
     /// # Errors
     /// What `man 2 epoll_ctl` lists.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         register(registry, self.as_fd(), token)
+    }
+
+    /// Has the event loop watch it no more, as if it were closed.
+    ///
+    /// # Errors
+    /// What `man 2 epoll_ctl` lists.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut SourceFd(&self.as_fd().as_raw_fd()))?;
+        if let Self::Fifo(fifo) = self {
+            fifo.forget_registration();
+        }
+        Ok(())
+    }
+
+    /// The call by which it gets what comes.
+    pub fn call(&self) -> Call {
+        match self {
+            Self::Listener(_) => Call::Accept,
+            Self::Connection(_) => Call::Read,
+            Self::Datagrams(_) => Call::Receive,
+            Self::Fifo(_) => Call::ReadFifo,
+        }
     }
 
     /// Reads what there is, within the budget.
@@ -118,7 +161,7 @@ impl Source {
     }
 
     /// Lets no more in, where the mechanism knows how to; what is queued can still be read.
-    pub fn stop(&self) {
+    pub fn stop(&mut self) {
         match self {
             Self::Listener(listener) => listener.stop(),
             Self::Connection(connection) => connection.stop(),
@@ -148,6 +191,22 @@ impl Source {
         }
     }
 
+    /// Tells whether it holds half a line that no end may ever complete: only a FIFO's input has no end of its own.
+    pub fn has_half_line(&self) -> bool {
+        match self {
+            Self::Fifo(fifo) => fifo.is_within_line(),
+            Self::Listener(_) | Self::Connection(_) | Self::Datagrams(_) => false,
+        }
+    }
+
+    /// Makes a record of that half line, if the last turn has brought nothing more of it. Tells whether it did.
+    pub fn end_half_line(&mut self, recorder: &mut Recorder<'_>) -> bool {
+        match self {
+            Self::Fifo(fifo) => fifo.end_half_line(recorder),
+            Self::Listener(_) | Self::Connection(_) | Self::Datagrams(_) => false,
+        }
+    }
+
     /// How many records it has taken from the kernel and not recorded yet, beyond an unfinished line.
     pub fn records_held(&self, record_bytes_max: usize) -> usize {
         match self {
@@ -156,12 +215,25 @@ impl Source {
         }
     }
 
+    /// Sees how many datagrams the kernel has dropped, before its counter has gone round.
+    pub fn look_at_drops(&mut self) {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.look_at_drops(),
+            Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => {}
+        }
+    }
+
     /// Datagrams that the kernel has dropped since the socket was bound.
-    pub fn kernel_drops(&self) -> u64 {
+    pub fn kernel_drops(&mut self) -> u64 {
         match self {
             Self::Datagrams(datagrams) => datagrams.kernel_drops(),
             Self::Listener(_) | Self::Connection(_) | Self::Fifo(_) => 0,
         }
+    }
+
+    /// Tells whether it brings connections, for which descriptors may be lacking.
+    pub fn is_listener(&self) -> bool {
+        matches!(self, Self::Listener(_))
     }
 
     /// Tells whether it is one of those that the connection limit counts.
@@ -202,5 +274,15 @@ impl From<FifoSource> for Source {
 /// Registers a descriptor for reading. It leaves the event loop when it is closed, since we never
 /// duplicate one (`man 7 epoll`).
 pub(super) fn register(registry: &Registry, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
+    sys::watch_level(registry, fd, token)
+}
+
+/// Has a registered descriptor be reported only when something changes: for one whose other end has hung up, which
+/// would be reported for ever.
+pub(super) fn watch_changes(
+    registry: &Registry,
+    fd: BorrowedFd<'_>,
+    token: Token,
+) -> io::Result<()> {
+    registry.reregister(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
 }

@@ -4,13 +4,14 @@ use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::tcp::{self, SegmentWatch};
+use crate::failure::{Answer, Call, Failure, Tries};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
 use crate::sys;
 use log::debug;
 use socket2::SockRef;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -22,6 +23,8 @@ const READ_COST: usize = 4096;
 #[derive(Debug)]
 pub(super) struct StreamSource<R> {
     reader: R,
+    /// The call by which it is read.
+    call: Call,
     framer: LineFramer,
     capacity: Capacity,
     /// Bytes read in the last turn.
@@ -29,12 +32,23 @@ pub(super) struct StreamSource<R> {
 }
 
 impl<R: Read> StreamSource<R> {
-    pub(super) fn new(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
+    /// A FIFO, whose writers share it.
+    pub(super) fn of_fifo(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
         Self {
             reader,
+            call: Call::ReadFifo,
             capacity,
             taken: 0,
             framer: LineFramer::new(record_bytes_max),
+        }
+    }
+
+    /// A connection, which one sender has for itself.
+    fn of_connection(reader: R, record_bytes_max: usize, capacity: Capacity) -> Self {
+        Self {
+            call: Call::Read,
+            framer: LineFramer::of_connection(record_bytes_max),
+            ..Self::of_fifo(reader, record_bytes_max, capacity)
         }
     }
 
@@ -42,7 +56,7 @@ impl<R: Read> StreamSource<R> {
     /// unfinished line becomes a record, and the turn ends with `Closed`.
     ///
     /// With `to_the_end`, it reads until the kernel says that there is nothing more. Otherwise a short
-    /// read is taken as saying so.
+    /// read is taken as saying so; where that is wrong, the next wait ends at once (`sys::watch_level`).
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let records_before = cx.recorder.lines.records();
         self.taken = 0;
@@ -53,32 +67,42 @@ impl<R: Read> StreamSource<R> {
 
     fn read(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let mut budget = TURN_BYTES_MAX;
+        let mut tries = Tries::default();
         while budget > 0 {
             match self.reader.read(cx.scratch) {
-                Ok(0) => return self.close(cx),
+                Ok(0) => {
+                    cx.found = true;
+                    return self.close(cx);
+                }
                 Ok(bytes) => {
+                    tries.succeed();
+                    cx.found = true;
                     self.taken += bytes;
                     let made_before = cx.made();
                     cx.recorder.arrived();
                     let max = cx.record_bytes_max;
                     let chunk = &cx.scratch[..bytes];
                     cx.recorder.chunk(&mut self.framer, chunk, max);
-                    // epoll(7), question 9: a stream that gives less than asked for is exhausted, but
-                    // one that has been hung up has its end still to give. A sender can make a read
-                    // end early (by passing a descriptor, by urgent data, by O_DIRECT on a pipe);
-                    // the rest is read with its next bytes, at its end, or at our stop.
+                    self.say_hint(cx);
+                    // A stream that gives less than asked for is exhausted as a rule, but one that has been hung
+                    // up has its end still to give.
                     if bytes < cx.scratch.len() && !to_the_end {
                         return Turn::Drained;
                     }
                     let made = cx.made() - made_before;
                     budget = budget.saturating_sub(bytes.max(made).max(READ_COST));
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Turn::Drained,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => {
-                    debug!("a connection ended: {e}");
-                    return self.close(cx);
-                }
+                Err(e) => match cx.answer(&mut tries, self.call, &e) {
+                    Answer::Again | Answer::Consumed => {}
+                    Answer::NotReady => return Turn::Drained,
+                    Answer::Ended => {
+                        debug!("a connection ended: {e}");
+                        return self.close(cx);
+                    }
+                    Answer::Pause | Answer::GiveUp => {
+                        return Turn::Failing(Failure::new(self.call, &e));
+                    }
+                },
             }
         }
         Turn::Unfinished
@@ -86,7 +110,14 @@ impl<R: Read> StreamSource<R> {
 
     fn close(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         self.finish(&mut cx.recorder);
+        self.say_hint(cx);
         Turn::Closed
+    }
+
+    fn say_hint(&mut self, cx: &mut TurnContext<'_>) {
+        if let Some(hint) = self.framer.take_hint() {
+            cx.say(hint);
+        }
     }
 
     /// Reads the rest of a line that has begun and not a byte more, as far as it has arrived and was written
@@ -111,9 +142,19 @@ impl<R: Read> StreamSource<R> {
         &mut self.reader
     }
 
-    /// Goes on with another reader, where no line is begun.
-    pub(super) fn replace_reader(&mut self, reader: R) {
-        self.reader = reader;
+    /// Goes on with another reader of the same bytes, or of others where no line is begun; returns the one before.
+    pub(super) fn replace_reader(&mut self, reader: R) -> R {
+        std::mem::replace(&mut self.reader, reader)
+    }
+
+    /// Bytes read in the last turn.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Tells whether a line has begun and not ended.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.framer.is_within_line()
     }
 }
 
@@ -136,7 +177,7 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, transport: Transport, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::new(
+            stream: StreamSource::of_connection(
                 File::from(socket),
                 record_bytes_max,
                 Capacity::of_stream(transport),
@@ -189,16 +230,19 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::record::Clock;
+    use crate::sys::errno;
+    use crate::transports::Hints;
     use mio::{Poll, Token};
     use std::collections::VecDeque;
     use std::io;
 
     /// A reader that stands in for the kernel: what each read returns, in order.
-    struct Script(VecDeque<Result<Vec<u8>, ErrorKind>>);
+    struct Script(VecDeque<Result<Vec<u8>, i32>>);
 
     impl Read for Script {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let bytes = self.0.pop_front().expect("a read too many")?;
+            let answer = self.0.pop_front().expect("a read too many");
+            let bytes = answer.map_err(io::Error::from_raw_os_error)?;
             buffer[..bytes.len()].copy_from_slice(&bytes);
             Ok(bytes.len())
         }
@@ -208,11 +252,12 @@ mod tests {
 
     /// Gives one turn to a stream that answers as scripted; returns how it ended, the lines written
     /// and how many answers were left.
-    fn turn(answers: Vec<Result<&str, ErrorKind>>, to_the_end: bool) -> (Turn, String, usize) {
+    fn turn(answers: Vec<Result<&str, i32>>, to_the_end: bool) -> (Turn, String, usize) {
         let script = answers
             .into_iter()
             .map(|r| r.map(|s| s.as_bytes().to_vec()));
-        let mut stream = StreamSource::new(Script(script.collect()), 1024, Capacity::of_pipe(1024));
+        let mut stream =
+            StreamSource::of_connection(Script(script.collect()), 1024, Capacity::of_pipe(1024));
         let mut batch = Batch::default();
         let poll = Poll::new().unwrap();
         let mut cx = TurnContext {
@@ -226,12 +271,16 @@ mod tests {
                 clock: Clock::SYSTEM,
                 lines: batch.lines_of(0),
             },
+            endpoint: &"tcp".parse().unwrap(),
+            hints: &mut Hints::default(),
             accepted: &mut Vec::new(),
             room: 0,
             record_bytes_max: 1024,
             fullness: &mut 0.0,
             to_the_end: false,
             stopping: false,
+            found: false,
+            errors: 0,
         };
         let end = stream.turn(&mut cx, to_the_end);
         let left = stream.reader.0.len();
@@ -253,19 +302,30 @@ mod tests {
     #[test]
     fn an_interrupted_read_is_repeated_and_a_failed_one_ends_the_stream() {
         let (end, lines, left) = turn(
-            vec![
-                Err(ErrorKind::Interrupted),
-                Ok("{}\n{}"),
-                Err(ErrorKind::ConnectionReset),
-            ],
+            vec![Err(errno::EINTR), Ok("{}\n{}"), Err(errno::ECONNRESET)],
             true,
         );
         assert_eq!((end, &*lines, left), (Turn::Closed, "{}\n{}\n", 0));
     }
 
     #[test]
+    fn an_error_that_may_last_is_neither_the_end_nor_tried_again_at_once() {
+        for error in [errno::EPERM, errno::EIO] {
+            let (end, lines, left) = turn(vec![Ok("{}\n{}"), Err(error), Ok("")], true);
+            let failure = Failure {
+                call: Call::Read,
+                errno: error,
+            };
+            assert_eq!((end, &*lines, left), (Turn::Failing(failure), "{}\n", 1));
+        }
+        let (end, _, left) = turn(vec![Err(errno::EINTR); 100], true);
+        assert!(matches!(end, Turn::Failing(_)));
+        assert!(left > 90, "{left}");
+    }
+
+    #[test]
     fn nothing_to_read_is_the_end_of_the_turn_and_not_of_the_stream() {
-        let (end, lines, _) = turn(vec![Ok("{}\n{}"), Err(ErrorKind::WouldBlock)], true);
+        let (end, lines, _) = turn(vec![Ok("{}\n{}"), Err(errno::EAGAIN)], true);
         assert_eq!((end, &*lines), (Turn::Drained, "{}\n"));
     }
 

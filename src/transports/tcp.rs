@@ -1,40 +1,50 @@
-//! TCP: listen, accept, connect.
+//! TCP: listen, refuse, connect.
 
-use super::BACKLOG;
 use super::fullness::Capacity;
-use super::listener::{Listener, ListeningSocket};
+use super::listener::Listener;
 use super::reason::Reason;
+use super::{BACKLOG, BindOptions, Transport, endpoint};
 use crate::sys;
-use mio::net::TcpListener;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::{self, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-pub(super) fn listen(address: SocketAddr) -> Result<(Listener, SocketAddr), Reason> {
+pub(super) fn listen(
+    address: SocketAddr,
+    options: &BindOptions,
+) -> Result<(Listener, SocketAddr), Reason> {
     let socket = socket(address)?;
-    socket.listen(BACKLOG)?;
-    let socket = net::TcpListener::from(OwnedFd::from(socket));
-    let address = socket.local_addr()?;
-    let socket = TcpListener::from_std(socket);
-    Ok((Listener::new(ListeningSocket::Tcp(socket)), address))
+    keep_alive(&socket)?;
+    if !options.is_rehearsal {
+        socket.listen(BACKLOG)?;
+    }
+    let Some(address) = socket.local_addr()?.as_socket() else {
+        return Err(Reason::new("the kernel gave it no address"));
+    };
+    Ok((Listener::new(socket.into(), Transport::Tcp), address))
+}
+
+/// Has the kernel ask a silent peer whether it is still there, so that one that has vanished without a word (a
+/// container that was frozen or unplugged) does not hold its place for ever: after a minute of silence, six times in a
+/// row ten seconds apart. Connections inherit it from their listener (`man 7 tcp`).
+pub(super) fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(6);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 /// A socket bound to this address, which refuses connections until it listens.
-pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let kind = Type::STREAM.nonblocking();
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = endpoint::socket(address, Type::STREAM)?;
     // Connections of an earlier daemon may linger in TIME_WAIT; on Linux this does not let two
     // processes listen on one port (`man 7 socket`).
     socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
+    socket.bind(&endpoint::canonical(address).into())?;
     Ok(socket)
-}
-
-pub(super) fn accept(listener: &TcpListener) -> io::Result<OwnedFd> {
-    let (socket, _) = listener.accept()?;
-    Ok(OwnedFd::from(net::TcpStream::from(socket)))
 }
 
 /// Takes nothing more from the peer: what is queued can still be read, and the close that follows resets

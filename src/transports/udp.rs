@@ -2,7 +2,7 @@
 
 use super::datagram::DatagramSource;
 use super::reason::Reason;
-use super::{BufferSize, Transport};
+use super::{BufferSize, Transport, endpoint};
 use crate::sys;
 use log::{info, warn};
 use socket2::{Domain, Socket, Type};
@@ -46,13 +46,9 @@ pub(super) fn bind(
 
 /// A socket bound to this address. Without SO_REUSEADDR, which would let another process share the
 /// port and take our datagrams.
-pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM.nonblocking(),
-        None,
-    )?;
-    socket.bind(&address.into())?;
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = endpoint::socket(address, Type::DGRAM)?;
+    socket.bind(&endpoint::canonical(address).into())?;
     Ok(socket)
 }
 

@@ -1,14 +1,15 @@
 //! What the two kinds of Unix socket share: addresses, binding in place of a stale socket, connecting.
 
 use super::BindOptions;
-use super::bound_path::{BoundPath, is_still, lock_folder_of};
+use super::bound_path::{Aside, BoundPath, lock_folder_of};
 use super::reason::Reason;
 use crate::sys;
 use log::info;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
-use std::fs::{File, remove_file, symlink_metadata};
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl fmt::Display for UnixAddress {
 /// which it must not be taken for stale.
 ///
 /// # Errors
-/// When the path is something else than a socket, or a live one, and what `man 2 bind` and
+/// When the path is something else than a socket, or a live one, and what `man 2 bind`, `man 2 rename` and
 /// `man 2 chown` list.
 pub(super) fn bind(
     kind: Type,
@@ -79,6 +80,17 @@ pub(super) fn bind(
     complete: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> Result<(Socket, Option<BoundPath>), Reason> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+    if options.is_rehearsal && kind == Type::DGRAM {
+        // What is sent there from the bind on would be taken, and lost.
+        socket.shutdown(Shutdown::Read)?;
+    }
+    let complete = |socket: &Socket| {
+        if options.is_rehearsal {
+            Ok(())
+        } else {
+            complete(socket)
+        }
+    };
     let sock_addr = address.to_sock_addr()?;
     let UnixAddress::Path(path) = address else {
         socket.bind(&sock_addr)?;
@@ -90,56 +102,30 @@ pub(super) fn bind(
     // this umask gives it its permissions from the first moment on.
     let mask = 0o777 & !options.first_mode();
     let bind = || sys::with_umask(mask, || socket.bind(&sock_addr));
+    let mut aside = None;
     match bind() {
         Err(e) if e.kind() == ErrorKind::AddrInUse => {
-            remove_stale(kind, path)?;
+            aside = Some(move_stale_aside(kind, path)?);
             bind()?;
         }
         result => result?,
     }
-    let finish = || {
-        let bound = BoundPath::socket(path)?;
-        bound.hand_over(options)?;
-        complete(&socket)?;
-        Ok(bound)
-    };
-    match finish() {
-        Ok(bound) => Ok((socket, Some(bound))),
-        Err(e) => {
-            // It is ours: we have just made it, under the lock.
-            let _ = remove_file(path);
-            Err(e)
-        }
-    }
+    // From here on, to drop it is to take back what was made.
+    let bound = BoundPath::socket(path, aside)?;
+    bound.hand_over(options)?;
+    complete(&socket)?;
+    Ok((socket, Some(bound)))
 }
 
-/// Tells whether [`bind`] would find the address free, without changing anything.
-///
-/// # Errors
-/// As [`bind`].
-pub(super) fn check(kind: Type, address: &UnixAddress) -> Result<(), Reason> {
-    let UnixAddress::Path(path) = address else {
-        let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
-        return Ok(socket.bind(&address.to_sock_addr()?)?);
-    };
-    match symlink_metadata(path) {
-        Ok(_) => stale(kind, path).map(drop),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(sys::check_folder_of(path)?),
-        Err(e) => Err(e.into()),
-    }
-}
-
-fn remove_stale(kind: Type, path: &Path) -> Result<(), Reason> {
+/// Makes way at the path of a socket that nobody has open.
+fn move_stale_aside(kind: Type, path: &Path) -> Result<Aside, Reason> {
     let stale = stale(kind, path)?;
-    // Looked at again, in case another daemon has replaced it meanwhile without the lock.
-    if is_still(path, &stale) {
-        info!(
-            "removing {}: no process listens there any more",
-            path.display()
-        );
-        remove_file(path)?;
-    }
-    Ok(())
+    let aside = Aside::new(path, &stale)?;
+    info!(
+        "replacing {}: no process listens there any more",
+        path.display()
+    );
+    Ok(aside)
 }
 
 /// Makes sure that `path` is a socket which nobody has open, and pins it.

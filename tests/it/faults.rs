@@ -12,11 +12,11 @@ const REFUSED: &str = "No space left on device";
 const RESUMED: &str = "the output takes records again";
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
     /// `None` where we may not mount.
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+    pub fn mount(path: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let options = format!("size={size}");
         let mounted = run(Command::new("mount")
@@ -28,10 +28,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .args(["--lazy"])
-            .arg(&self.0)
-            .status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
@@ -260,8 +257,8 @@ fn syncs_and_writes(args: &[&str]) -> (usize, usize) {
     daemon.stop();
     let text = fs::read_to_string(trace).unwrap();
     let count = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
-    let records = text.lines().filter(|line| line.contains("\"{}\\n\""));
-    (count("fsync("), records.count())
+    let writes = text.matches(", \"{}\\n\", 3)").count();
+    (count("fsync("), writes)
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn short_lived_writers_lose_nothing_and_never_meet_a_missing_reader() {
 
 /// The value of O_NONBLOCK on this machine, which std does not name: what a file opened with it has
 /// in /proc.
-fn libc_o_nonblock() -> i32 {
+pub fn libc_o_nonblock() -> i32 {
     if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
         0o200
     } else {
@@ -149,7 +149,7 @@ fn a_path_that_is_something_else_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_fifo_that_another_process_reads_is_refused() {
+fn a_fifo_that_another_daemon_reads_is_refused() {
     let folder = Folder::new();
     let daemon = Setup::new(&folder, &["fifo"]).start();
     let output = run(aggregator()

@@ -175,12 +175,78 @@ fn ctrl_c_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_fifo_of_any_name_is_removed_and_nothing_else() {
+    for name in [
+        "x: ok y",
+        "x: ok",
+        "x: ok (a note)",
+        ": in use by a running process",
+        "x\nfifo=y: ok",
+        "*",
+        "-x",
+        "a b",
+        "a\"b'\\c",
+    ] {
+        let folder = Folder::new();
+        let endpoint = format!("fifo={name}");
+        let text = said(&run(script()
+            .current_dir(folder.path(""))
+            .args([&endpoint])
+            .args(FAST)));
+        assert!(text.contains("wrote 100 records of 100"), "{name}: {text}");
+        assert!(folder.names().is_empty(), "{name}: {:?}", folder.names());
+    }
+}
+
+/// Runs it on a FIFO of this name, and does something before it ends.
+#[track_caller]
+fn meanwhile(folder: &Folder, name: &str, mut act: impl FnMut()) {
+    let kept = folder.path("kept.jsonl");
+    let mut child = script()
+        .current_dir(folder.path(""))
+        .args([&format!("fifo={name}"), "-n", "1", "-o", "kept.jsonl"])
+        .args(["--", "--duration", "600"])
+        .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("records", || {
+        fs::read_to_string(&kept).is_ok_and(|text| text.lines().count() > 2)
+    });
+    act();
+    let group = format!("-{}", child.id());
+    let kill = Command::new("kill")
+        .args(["-s", "INT", "--", &group])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn what_somebody_puts_beside_or_in_place_of_the_fifo_stays() {
+    let folder = Folder::new();
+    meanwhile(&folder, "x: ok y", || {
+        fs::write(folder.path("x"), "precious").unwrap();
+    });
+    assert_eq!(folder.names(), ["kept.jsonl", "x"]);
+
+    let folder = Folder::new();
+    meanwhile(&folder, "x", || {
+        let new = folder.path("new");
+        fs::write(&new, "precious").unwrap();
+        fs::rename(&new, folder.path("x")).unwrap();
+    });
+    assert_eq!(fs::read_to_string(folder.path("x")).unwrap(), "precious");
+}
+
+#[test]
 fn shellcheck_finds_nothing() {
     if !has_program("shellcheck") {
         return skip("shellcheck is not installed");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = ["launch-producers.sh", ".ci/run"];
+    let scripts = ["launch-producers.sh", "scripts/programs", ".ci/run"];
     let output = run(Command::new("shellcheck").args(scripts).current_dir(root));
     assert!(
         output.status.success(),

@@ -37,7 +37,7 @@ fn valgrind_finds_nothing_under_a_load_on_all_five() {
         .start();
     for transport in ["unixgram", "udp"] {
         let mut client = daemon.connect(transport);
-        for datagram in [&b""[..], b"\n", b"\xff\n\0", &[b'm'; 60_000]] {
+        for datagram in [&b""[..], b"\n", b"\xff\n\0m", &[b'm'; 60_000]] {
             client.send(datagram);
         }
         // Longer than the room for one, where that is possible.

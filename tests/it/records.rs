@@ -148,6 +148,102 @@ fn no_producer_can_forge_a_stamp() {
     }
 }
 
+#[test]
+fn a_stamp_makes_no_key_twice() {
+    for (sent, want) in [
+        (
+            r#"{"_x":1,"producer_x":2}"#,
+            r#"{"producer2_x":1,"producer_x":2,"#,
+        ),
+        (
+            r#"{"_x":1,"\u0070roducer_x":2,"producer2\u005fx":3,"_y":4}"#,
+            r#"{"producer3_x":1,"\u0070roducer_x":2,"producer2\u005fx":3,"producer_y":4,"#,
+        ),
+        // What the sender had twice stays so.
+        (
+            r#"{"a":1,"a":2,"_x":3,"_x":4}"#,
+            r#"{"a":1,"a":2,"producer_x":3,"producer_x":4,"#,
+        ),
+    ] {
+        for transport in TRANSPORTS {
+            let stopped = sent_lines(transport, &["--stamp"], sent);
+            let end = format!("\"_transport\":\"{transport}\",\"_received_ns\":");
+            let line = &stopped.lines[0];
+            assert!(line.starts_with(&(want.to_owned() + &end)), "{line}");
+        }
+    }
+}
+
+/// Sends a line over one connection, once as the first one and once behind one that begins like it.
+fn sent_lines(transport: &str, args: &[&str], line: &str) -> Stopped {
+    let line = format!("{line}\n");
+    let stopped = sent(transport, args, &[line.as_bytes(), line.as_bytes()]);
+    assert_eq!(stopped.lines.len(), 2, "{:?}", stopped.lines);
+    stopped
+}
+
+#[test]
+fn what_ends_a_line_for_some_readers_goes_out_otherwise() {
+    for (sent, want) in [
+        ("{\"a\":1,\r\"b\":2}", "{\"a\":1, \"b\":2}"),
+        ("{\r\r\"a\"\r:\r[\r]\r}\r", "{  \"a\" : [ ] }"),
+        (
+            "{\"\u{85}\":\"\u{2027}\u{2028}\u{2029}\"}",
+            "{\"\\u0085\":\"\u{2027}\\u2028\\u2029\"}",
+        ),
+        // Byte for byte.
+        (
+            "{\"a\" :\t\"\u{84}\\r\\u2028\u{202a}\u{7f}\"  }",
+            "{\"a\" :\t\"\u{84}\\r\\u2028\u{202a}\u{7f}\"  }",
+        ),
+    ] {
+        for transport in TRANSPORTS {
+            let stopped = sent_lines(transport, &[], sent);
+            assert_eq!(stopped.lines, [want, want], "{transport}");
+            assert_eq!(stopped.count("wrapped"), 0);
+            let stamped = sent_lines(transport, &["--stamp"], sent);
+            let begin = want.strip_suffix('}').unwrap();
+            assert!(stamped.lines[1].starts_with(begin), "{}", stamped.lines[1]);
+        }
+    }
+    let text = "a\rb\u{85}c\u{2028}d\u{2029}e";
+    for transport in TRANSPORTS {
+        let stopped = sent_lines(transport, &[], text);
+        let own = wrapped(transport, &json!({ "message": text }));
+        assert_eq!(stopped.records(), [own.clone(), own]);
+        let want = r#""message":"a\rb\u0085c\u2028d\u2029e"}"#;
+        assert!(stopped.lines[0].ends_with(want), "{}", stopped.lines[0]);
+    }
+}
+
+#[test]
+fn what_some_reader_refuses_is_wrapped() {
+    let nested = |levels: usize| ["[".repeat(levels - 1), "]".repeat(levels - 1)].concat();
+    let key = |bytes| format!("{{\"{}\":1}}", "k".repeat(bytes));
+    for (last, first_beyond) in [
+        (nested(64), nested(65)),
+        (
+            format!("0.{}", "1".repeat(999)),
+            format!("0.{}", "1".repeat(1000)),
+        ),
+        (
+            format!("-1.{}e-99", "1".repeat(997)),
+            format!("-1.{}e-99", "1".repeat(998)),
+        ),
+        (key(50_000), key(50_001)),
+    ] {
+        for transport in TRANSPORTS {
+            let object = |value: &str| format!("{{\"a\":{value}}}");
+            let (last, beyond) = (object(&last), object(&first_beyond));
+            let pieces = [last.clone() + "\n", beyond.clone() + "\n"];
+            let stopped = sent(transport, &[], &pieces.each_ref().map(String::as_bytes));
+            assert_eq!(stopped.lines[0], last, "{transport}");
+            let own = wrapped(transport, &json!({ "message": beyond }));
+            assert_eq!(stopped.records()[1], own, "{transport}");
+        }
+    }
+}
+
 /// An object without a newline becomes a record when the input ends, in a turn that reads nothing.
 #[test]
 fn the_last_record_of_an_ended_input_has_its_stamp() {

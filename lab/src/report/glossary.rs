@@ -4,7 +4,7 @@
 pub const GLOSSARY: &[(&str, &str)] = &[
     (
         "CPU a record",
-        "How long a processor works for one record: the producers' time without their start and end, and the daemon's. It is the price that other programs on the machine pay.",
+        "How long a processor works for one record: the producers' time without their start and end, by the records sent, and the daemon's, by the records written. Where records are lost the two are not the same, and their sum is neither. A paced producer's sleep between two records is in it, which no mechanism is to blame for.",
     ),
     (
         "whole machine",
@@ -20,7 +20,7 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "latency from sent",
-        "From right before the send call: the mechanism and the daemon's wake-up alone.",
+        "From right before the send call: the mechanism and the daemon's wake-up alone. Whether sender and daemon run on one processor may change it more than the mechanism does.",
     ),
     (
         "system call",
@@ -36,7 +36,7 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "records a round",
-        "Records that the daemon served after one wake-up. The more, the cheaper each.",
+        "Records that the daemon served after one wake-up. The more, the fewer waits and writes for each; whether that makes a record cheaper depends on the mechanism.",
     ),
     (
         "wake-up",
@@ -60,10 +60,10 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "told apart",
-        "Two mechanisms differ on a measure if all repetitions of one are below all of the other; else they are tied (~).",
+        "Two mechanisms differ on a measure if all repetitions of one are below all of the other; else they are tied (~). Chance alone tells a pair apart that does not differ: 1 of 3 with two repetitions of each, 1 of 10 with three, 1 of 35 with four. Tied is not equal, and of three that are tied in a row the first and the last may be told apart.",
     ),
     (
         "traced",
-        "Watched by bpftrace or strace, which slows what it watches. Counts are from traced trials, times never are.",
+        "Watched by bpftrace or strace, which slows what it watches. Counts are from traced trials, mostly a single one for each load; times never are.",
     ),
 ];

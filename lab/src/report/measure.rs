@@ -77,17 +77,17 @@ const PLAIN: &[(&str, &str, &str)] = &[
     (
         "daemon_cpu",
         "us/record",
-        "processor time of the daemon for a record",
+        "processor time of the daemon for a record that it wrote",
     ),
     (
         "producer_cpu",
         "us/record",
-        "processor time of the producers for a record, without their start and end",
+        "processor time of the producers for a record that they sent, without their start and end",
     ),
     (
         "program_cpu",
         "us/record",
-        "processor time of producers and daemon together for a record, without the producers' start and end",
+        "processor time of the producers for a record sent and of the daemon for one written, added, without the producers' start and end",
     ),
     (
         "startup_cpu",

@@ -1,9 +1,11 @@
 //! Starts daemons and producers, and looks at what they wrote.
 
 mod client;
+mod nobody;
 mod tail;
 
 pub use client::Client;
+pub use nobody::Nobody;
 pub use tail::Tail;
 
 use serde_json::Value;
@@ -360,6 +362,15 @@ impl Daemon {
             stopped.lines = text.lines().map(str::to_owned).collect();
         }
         stopped
+    }
+
+    /// Waits until it has ended, whatever it said.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        wait_for("the daemon's end", || {
+            self.child.try_wait().unwrap().is_some()
+        });
+        self.child.wait().unwrap()
     }
 
     /// Waits until it has ended, and leaves its output unread.

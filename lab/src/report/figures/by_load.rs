@@ -53,7 +53,7 @@ pub fn latency(summary: &Summary) -> Figure {
         title: "Latency by rate".to_owned(),
         reading: "Lower is quicker; the scale goes by tenfolds. Latency is from when the record was due until the \
                   daemon's read returned. Flat out is not shown: there it is the length of a queue. A \
-                  processor that has slept since the last record must wake up first, so a low rate is often slower.",
+                  low rate is often slower; between two points nothing was measured.",
         panels,
         table: stack(tables),
     }
@@ -65,7 +65,7 @@ pub fn batch(summary: &Summary) -> Figure {
         name: "batch",
         title: "How many records one round of the daemon serves".to_owned(),
         reading: "A round is one wait, the reads it leads to, and one write. Higher means that records share the price \
-                  of a wake-up: this explains most of why a record is cheaper when more come. The scale goes by tenfolds.",
+                  of a wake-up; it does not say which mechanism is the cheapest. The scale goes by tenfolds.",
         panels: vec![panel],
         table,
     }

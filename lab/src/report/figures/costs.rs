@@ -48,8 +48,9 @@ pub fn cpu(summary: &Summary) -> Figure {
         reading: "Shorter is cheaper. The left part of a bar is what the producers pay for a record (their start \
                   taken off), the right part what the daemon pays; the number at the end is both. The thin line below \
                   a bar goes from the cheapest to the dearest repetition: where those of two mechanisms overlap, \
-                  neither is surely cheaper. At low rates each record pays for a wake-up of its own; flat out one \
-                  wake-up serves many. Each picture has its own scale.",
+                  neither is surely cheaper. At low rates each record pays for a wake-up of its own and for the producer's \
+                  sleep before it; flat out one wake-up serves many. The producers' part is by records sent, the \
+                  daemon's by records written: over UDP these are not the same. Each picture has its own scale.",
         panels: points.iter().map(panel).collect(),
         table: stack(tables.collect()),
     }

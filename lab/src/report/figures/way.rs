@@ -20,8 +20,9 @@ pub fn waterfall(summary: &Summary) -> Figure {
         name: "waterfall",
         title: "The way of one record".to_owned(),
         reading: "Time runs to the right, on one clock. The upper lane of a pair is the sender, the lower one the daemon. \
-                  Where the lanes overlap, both work at once; the daemon's lane begins inside of the sender's call if that \
-                  call itself delivers the record and wakes the daemon up. A tracer looked on, which makes every step longer: \
+                  The daemon's lane begins inside of the sender's call if that call itself delivers the record and wakes the \
+                  daemon up. Where the lanes overlap, the daemon is ready to run: on a processor of its own it works \
+                  meanwhile, on the sender's it waits until the sender sleeps. A tracer looked on, which makes every step longer: \
                   compare the mechanisms, and take the times themselves from the latencies above.",
         panels: vec![panel],
         table: tables::by_name(summary, "waterfall").unwrap_or_default(),

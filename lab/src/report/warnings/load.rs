@@ -16,6 +16,9 @@ const KEPT: f64 = 0.95;
 /// Queue of Unix datagrams below which it decides everything.
 const SHORT_QUEUE: u32 = 64;
 
+/// What Linux takes unless told otherwise (CONFIG_DEFAULT_TCP_CONG).
+const USUAL_CONGESTION_CONTROL: &str = "cubic";
+
 #[allow(clippy::cast_precision_loss)] // nanoseconds of a trial are far below 2^52
 fn busy(part: &Part, trial: &Trial) -> f64 {
     let all = trial.seconds * f64::from(part.results.environment.cpus) * 1e9;
@@ -75,6 +78,26 @@ pub fn plan_not_kept(part: &Part, warnings: &mut Vec<Warning>) {
                 some(late)
             ),
         );
+    }
+}
+
+/// Which bytes share a segment is up to the congestion control, and flat out that is most of what TCP costs.
+pub fn congestion(part: &Part, warnings: &mut Vec<Warning>) {
+    let sysctls = &part.results.environment.sysctls;
+    let Some(name) = sysctls.get("net.ipv4.tcp_congestion_control") else {
+        return;
+    };
+    let concerned = where_it_holds(part, |trial| {
+        let flat = Rate::of(trial.setting.rate) == Rate::FlatOut;
+        (flat && trial.setting.transport == Transport::Tcp).then(String::new)
+    });
+    if name.trim() != USUAL_CONGESTION_CONTROL && !concerned.is_empty() {
+        let text = format!(
+            "net.ipv4.tcp_congestion_control is {}, most machines have {USUAL_CONGESTION_CONTROL}: flat out, TCP may \
+             be dear with one and cheap with the other",
+            name.trim()
+        );
+        warn(warnings, "an unusual TCP", text);
     }
 }
 

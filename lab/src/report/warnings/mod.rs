@@ -8,7 +8,7 @@ use super::Point;
 use super::summary::{Part, Summary};
 use crate::trial::Trial;
 use delivery::{broken_promises, disagreement};
-use load::{plan_not_kept, saturation, short_queue};
+use load::{congestion, plan_not_kept, saturation, short_queue};
 use log_aggregator::transports::Transport;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +40,7 @@ pub fn all(summary: &Summary) -> Vec<Warning> {
             saturation,
             plan_not_kept,
             short_queue,
+            congestion,
             noise,
             intrusion,
             machine,
@@ -135,11 +136,31 @@ mod tests {
             names(vec![trial], |_| {}),
             ["not repeated", "nothing was traced"]
         );
+        assert_eq!(names(sound()[1..].to_vec(), |_| {}), ["few repetitions"]);
+    }
+
+    #[test]
+    fn only_an_unusual_congestion_control_is_named_and_only_where_it_matters() {
+        let under = |control: &str, rate| {
+            let trials = vec![fixture::timed(fixture::at_rate("tcp", rate), 1000); 3];
+            let mut found = names(trials, |part| {
+                let sysctls = &mut part.results.environment.sysctls;
+                sysctls.insert(
+                    "net.ipv4.tcp_congestion_control".to_owned(),
+                    control.to_owned(),
+                );
+            });
+            found.retain(|name| *name == "an unusual TCP");
+            found.len()
+        };
+        assert_eq!(under("bbr\n", 0), 1);
+        assert_eq!(under("cubic\n", 0), 0);
+        assert_eq!(under("bbr\n", 1000), 0);
     }
 
     #[test]
     fn losses_of_udp_are_no_fault_but_must_be_agreed_on() {
-        let mut trials = vec![fixture::timed(fixture::centre("udp"), 1000); 2];
+        let mut trials = vec![fixture::timed(fixture::centre("udp"), 1000); 3];
         trials.push(fixture::traced(fixture::centre("udp"), 1000));
         for trial in &mut trials {
             trial.delivery.written -= 50;

@@ -46,10 +46,18 @@ pub fn noise(part: &Part, warnings: &mut Vec<Warning>) {
         .values
         .iter()
         .filter(|(key, _)| key.measure == "program_cpu" && key.point.work == Work::Load);
-    let mut repetitions = timed.map(|(_, value)| value.each.len()).peekable();
-    if repetitions.peek().is_some() && repetitions.all(|times| times == 1) {
-        let text = "one repetition has no spread, and nothing can be told apart; repeat it (lab run --repeat 3)";
-        warn(warnings, "not repeated", text.to_owned());
+    match timed.map(|(_, value)| value.each.len()).max() {
+        Some(1) => {
+            let text = "one repetition has no spread, and nothing can be told apart; repeat it (lab run --repeat 3)";
+            warn(warnings, "not repeated", text.to_owned());
+        }
+        Some(2) => {
+            // All of one below all of the other: 2 of the 6 orders that two and two can have.
+            let text = "with two of each, one pair of three that do not differ is told apart by chance; repeat more \
+                        (lab run --repeat 5)";
+            warn(warnings, "few repetitions", text.to_owned());
+        }
+        _ => {}
     }
 }
 

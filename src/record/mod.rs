@@ -5,11 +5,10 @@
 
 use crate::batch::Lines;
 use crate::framing::{self, Frame, LineFramer};
-use crate::object::{self, Scanner};
+use crate::object::{self, Object, PlainWriter, Scanner};
 use crate::sys::{self, Stamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use memchr::memchr;
 use std::io::Write;
 
 /// Where the time comes from.
@@ -64,12 +63,16 @@ impl Recorder<'_> {
     /// Appends what the next bytes of a stream stand for, as far as lines end; `max` is the framer's.
     pub fn chunk(&mut self, framer: &mut LineFramer, mut bytes: &[u8], max: usize) {
         while !bytes.is_empty() {
-            if !framer.is_within_line() {
-                bytes = &bytes[self.objects(&mut Scanner::new(bytes), bytes, max)..];
+            bytes = &bytes[framer.skip_edge(bytes)..];
+            if framer.is_between_lines() {
+                let taken = self.objects(&mut Scanner::new(bytes), bytes, max);
+                if taken > 0 {
+                    framer.pass_lines();
+                    bytes = &bytes[taken..];
+                }
             }
-            let end = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
-            framer.feed(&bytes[..end], |frame| self.frame(frame));
-            bytes = &bytes[end..];
+            let fed = framer.feed_line(bytes, |frame| self.frame(frame));
+            bytes = &bytes[fed..];
         }
     }
 
@@ -82,9 +85,10 @@ impl Recorder<'_> {
         cut: usize,
         max: usize,
     ) {
-        scanner.go_on(bytes);
-        let taken = self.objects(scanner, bytes, max);
-        framing::datagram(&bytes[taken..], cut, max, |frame| self.frame(frame));
+        let text = framing::datagram_text(bytes, cut);
+        scanner.go_on(text);
+        let taken = self.objects(scanner, text, max);
+        framing::datagram_lines(&text[taken..], cut, max, |frame| self.frame(frame));
     }
 
     /// Appends the lines that `bytes` begin with and that are written byte for byte: objects of at most
@@ -100,6 +104,7 @@ impl Recorder<'_> {
         while let Some(end) = scanner.object(taken)
             && end - taken <= max
             && bytes.get(end) == Some(&b'\n')
+            && scanner.is_plain()
         {
             taken = end + 1;
             count += 1;
@@ -142,14 +147,18 @@ impl Recorder<'_> {
         }
     }
 
-    fn verbatim(&mut self, object: &[u8]) {
+    fn verbatim(&mut self, object: Object<'_>) {
         self.lines.count_verbatim();
         let out = &mut *self.lines.bytes;
         if self.stamp.is_some() {
             let has_member = object::append_open(out, object);
             self.close(has_member);
         } else {
-            out.extend_from_slice(object);
+            if object.is_plain {
+                out.extend_from_slice(object.text);
+            } else {
+                object::write_plain(out, object.text).expect("a Vec takes every byte");
+            }
             out.push(b'\n');
         }
     }
@@ -197,13 +206,23 @@ pub fn wrap_open(out: &mut Vec<u8>, source: &str, unix_seconds: u64, text: &[u8]
         ),
     );
     let message = String::from_utf8_lossy(text);
-    serde_json::to_writer(&mut *out, &*message).expect("a string is JSON and a Vec takes it");
+    if message.is_ascii() {
+        serde_json::to_writer(&mut *out, &*message).expect("a string is JSON and a Vec takes it");
+    } else {
+        write_plain_message(out, &message);
+    }
     if matches!(message, std::borrow::Cow::Owned(_)) {
         append(
             out,
             format_args!(",\"raw_base64\":\"{}\"", BASE64.encode(text)),
         );
     }
+}
+
+/// Apart, so that most messages keep their short way.
+#[cold]
+fn write_plain_message(out: &mut Vec<u8>, message: &str) {
+    serde_json::to_writer(PlainWriter(out), message).expect("a string is JSON and a Vec takes it");
 }
 
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -224,7 +243,7 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// Shortens the beginning of a text so that it does not end within a character.
-fn without_cut_character(head: &[u8]) -> &[u8] {
+pub fn without_cut_character(head: &[u8]) -> &[u8] {
     match std::str::from_utf8(head) {
         Err(e) if e.error_len().is_none() => &head[..e.valid_up_to()],
         _ => head,
@@ -232,154 +251,4 @@ fn without_cut_character(head: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::{Batch, Tally};
-    use serde_json::{Value, json};
-
-    const CLOCK: Clock = Clock {
-        unix_seconds: || 1_700_000_000,
-        stamp: || Stamp {
-            wall_ns: 17,
-            mono_ns: 4,
-        },
-    };
-
-    fn record(frame: Frame<'_>, stamping: bool) -> (String, Tally) {
-        let mut batch = Batch::default();
-        let mut recorder = Recorder {
-            source: "fifo",
-            stamping,
-            stamp: None,
-            clock: CLOCK,
-            lines: batch.lines_of(0),
-        };
-        recorder.arrived();
-        recorder.frame(frame);
-        let text = String::from_utf8(batch.rest().to_vec()).unwrap();
-        batch.take(text.len());
-        let mut counted = Tally::default();
-        batch.settle(|_, tally| counted = tally);
-        assert_eq!(counted.records, u64::from(!text.is_empty()));
-        (text, counted)
-    }
-
-    #[track_caller]
-    fn check_wrapped(frame: Frame<'_>, own: &Value) {
-        let (line, tally) = record(frame, false);
-        let mut want = json!({"source": "fifo", "timestamp": 1_700_000_000, "level": "INFO"});
-        want.as_object_mut()
-            .unwrap()
-            .extend(own.as_object().unwrap().clone());
-        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), want);
-        assert!(line.ends_with("}\n"));
-        assert_eq!(tally.wrapped, 1);
-        assert_eq!(tally.truncated, u64::from(own.get("truncated").is_some()));
-    }
-
-    #[test]
-    fn an_object_is_written_byte_for_byte() {
-        let (line, tally) = record(Frame::Line(b"  { \"b\":1.0,\"a\" : \"\\u00e4\" }  "), false);
-        assert_eq!(line, "{ \"b\":1.0,\"a\" : \"\\u00e4\" }\n");
-        assert_eq!(tally.wrapped, 0);
-        let (line, tally) = record(Frame::Unterminated(b"{\"a\":1}"), false);
-        assert_eq!(line, "{\"a\":1}\n");
-        assert_eq!(tally.wrapped, 0);
-    }
-
-    #[test]
-    fn a_blank_line_is_skipped() {
-        for line in [&b""[..], b" ", b" \t "] {
-            assert_eq!(record(Frame::Line(line), true).0, "");
-            assert_eq!(record(Frame::Unterminated(line), true).0, "");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_wrapped_and_nothing_of_it_lost() {
-        check_wrapped(
-            Frame::Line(b"\thello \"x\" "),
-            &json!({"message": "\thello \"x\" "}),
-        );
-        check_wrapped(Frame::Line(b"[1]"), &json!({"message": "[1]"}));
-        check_wrapped(
-            Frame::Line(b"a\0b\x1b\\"),
-            &json!({"message": "a\0b\x1b\\"}),
-        );
-        check_wrapped(Frame::Line(b"\r"), &json!({"message": "\r"}));
-        check_wrapped(
-            Frame::Line(b"{\"a\":\"\xff\"}"),
-            &json!({"message": "{\"a\":\"\u{fffd}\"}", "raw_base64": "eyJhIjoi/yJ9"}),
-        );
-        check_wrapped(
-            Frame::Unterminated(b"{\"a\":"),
-            &json!({"message": "{\"a\":", "unterminated": true}),
-        );
-    }
-
-    #[test]
-    fn a_replacement_character_that_was_sent_is_no_bad_byte() {
-        check_wrapped(
-            Frame::Line("\u{fffd}".as_bytes()),
-            &json!({"message": "\u{fffd}"}),
-        );
-    }
-
-    #[test]
-    fn an_oversize_line_is_cut_at_a_character() {
-        let oversize = |head, unterminated| Frame::Oversize {
-            head,
-            original_bytes: 99,
-            unterminated,
-        };
-        check_wrapped(
-            oversize("ab\u{20ac}".as_bytes(), false),
-            &json!({"message": "ab\u{20ac}", "truncated": true, "original_bytes": 99}),
-        );
-        check_wrapped(
-            oversize(b"ab\xe2\x82", true),
-            &json!({"message": "ab", "truncated": true, "original_bytes": 99, "unterminated": true}),
-        );
-        check_wrapped(
-            oversize(b"a\xffb", false),
-            &json!({"message": "a\u{fffd}b", "raw_base64": "Yf9i", "truncated": true, "original_bytes": 99}),
-        );
-        check_wrapped(
-            oversize(b"", false),
-            &json!({"message": "", "truncated": true, "original_bytes": 99}),
-        );
-    }
-
-    #[test]
-    fn a_complete_object_that_is_only_a_beginning_is_no_record_of_its_own() {
-        check_wrapped(
-            Frame::Oversize {
-                head: b"{}",
-                original_bytes: 99,
-                unterminated: false,
-            },
-            &json!({"message": "{}", "truncated": true, "original_bytes": 99}),
-        );
-    }
-
-    #[test]
-    fn stamps_stand_after_the_records_own_fields_and_cannot_be_forged() {
-        const STAMP: &str = r#""_transport":"fifo","_received_ns":17,"_received_mono_ns":4}"#;
-        for (sent, want) in [
-            ("{}", "{"),
-            (r#"{"a":1}"#, r#"{"a":1,"#),
-            (
-                r#"{"_received_ns":1,"\u005ftransport":2}"#,
-                r#"{"producer_received_ns":1,"producer\u005ftransport":2,"#,
-            ),
-        ] {
-            let (line, _) = record(Frame::Line(sent.as_bytes()), true);
-            assert_eq!(line, format!("{want}{STAMP}\n"));
-        }
-        let (line, _) = record(Frame::Line(b"text"), true);
-        assert!(
-            line.ends_with(&format!("\"message\":\"text\",{STAMP}\n")),
-            "{line}"
-        );
-    }
-}
+mod tests;
