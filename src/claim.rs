@@ -75,7 +75,7 @@ impl Claim {
         let target = &target.place();
         for _ in 1..tries {
             match Self::take_now(target, &is_served) {
-                Err(NoClaim::Taken) => std::thread::sleep(PAUSE),
+                Err(NoClaim::Taken) => sys::pause(PAUSE),
                 result => return result,
             }
         }
@@ -85,14 +85,19 @@ impl Claim {
     fn take_now(target: &Path, is_served: &impl Fn() -> bool) -> Result<Self, NoClaim> {
         let path = lock_path(target);
         for _ in 0..RACES_MAX {
-            let (file, trust) = match open(&path, target, is_served)? {
-                Some(opened) => opened,
+            let (file, trust, is_new) = match open(&path, target, is_served)? {
+                Some((file, trust)) => (file, trust, false),
                 None => match make(&path)? {
-                    Some(made) => (made, Trust::Full),
+                    Some(made) => (made, Trust::Full, true),
                     None => continue,
                 },
             };
-            lock(&path, &file, trust, File::try_lock, is_served)?;
+            if let Err(no_claim) = lock(&path, &file, trust, is_served) {
+                if is_new {
+                    let _ = remove_file(&path); // of no use to anybody
+                }
+                return Err(no_claim);
+            }
             // Its last holder may have removed it after we opened it: then it is nobody's lock any more.
             if sys::is_still(&path, &file) {
                 return Ok(Self { path, file });
@@ -180,10 +185,9 @@ fn lock(
     path: &Path,
     file: &File,
     trust: Trust,
-    try_lock: impl FnOnce(&File) -> Result<(), TryLockError>,
     is_served: &impl Fn() -> bool,
 ) -> Result<(), NoClaim> {
-    match try_lock(file) {
+    match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) if trust.holds(is_served) => Err(NoClaim::Taken),
         Err(TryLockError::WouldBlock) => {

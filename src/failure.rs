@@ -219,6 +219,11 @@ pub struct Tries(u8);
 impl Tries {
     const MAX: u8 = 3;
 
+    /// For a call that is tried again: one failure more is one that lasts.
+    pub fn spent() -> Self {
+        Self(Self::MAX)
+    }
+
     /// What a failure is followed by, after those before it.
     pub fn answer(&mut self, call: Call, error: &io::Error) -> Answer {
         match answer(call, errno(error)) {

@@ -95,6 +95,9 @@ impl<W: Write> Voice<W> {
     }
 }
 
+/// So many times in a row a channel may say that it has room, and have none.
+const FRUITLESS_MAX: u8 = 8;
+
 /// More interruptions than that are no signals.
 const INTERRUPTIONS_MAX: u8 = 3;
 
@@ -108,15 +111,25 @@ pub fn hand_over<W: Write>(
     mut wait: impl FnMut(&W) -> bool,
 ) -> Result<(), (usize, io::Error)> {
     let mut taken = 0;
-    let mut interruptions = 0;
+    let (mut interruptions, mut fruitless) = (0, 0);
     while taken < bytes.len() {
         match channel.write(&bytes[taken..]) {
             Ok(0) => return Err((taken, ErrorKind::WriteZero.into())),
-            Ok(more) => taken += more,
+            Ok(more) => {
+                taken += more;
+                fruitless = 0;
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted && interruptions < INTERRUPTIONS_MAX => {
                 interruptions += 1;
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock && wait(channel) => {}
+            // It may say that it has room and have none, but not for ever.
+            Err(e)
+                if e.kind() == ErrorKind::WouldBlock
+                    && fruitless < FRUITLESS_MAX
+                    && wait(channel) =>
+            {
+                fruitless += 1;
+            }
             Err(e) => return Err((taken, e)),
         }
     }

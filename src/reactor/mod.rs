@@ -248,7 +248,7 @@ impl Reactor {
         let next = std::mem::replace(&mut self.next, Next::Ask);
         if let Next::Wait(wait) = next {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
-            std::thread::sleep(timeout.map_or(wait, |timeout| timeout.min(wait)));
+            sys::pause(timeout.map_or(wait, |timeout| timeout.min(wait)));
             timeout = self.timeout();
         }
         if next != Next::Ask && self.goes_on_unasked() {

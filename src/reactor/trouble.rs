@@ -4,6 +4,7 @@
 use super::{Reactor, Stop};
 use crate::failure::{Answer, Backoff, Call, Failure, Tries};
 use crate::sys;
+use crate::transports::Endpoint;
 use log::warn;
 use mio::Token;
 use std::io;
@@ -58,6 +59,16 @@ impl Trouble {
         let lasted = now.saturating_duration_since(self.since.take()?);
         let was_logged = std::mem::take(&mut self.is_logged);
         (was_logged && lasted >= WORTH_ITS_END).then_some(lasted)
+    }
+}
+
+/// Logs that a trouble is over which has lasted so long, if that is worth a line.
+pub(super) fn log_end(endpoint: &Endpoint, lasted: Option<Duration>) {
+    if let Some(lasted) = lasted {
+        warn!(
+            "{endpoint}: it goes on, after {:.1} s",
+            lasted.as_secs_f64()
+        );
     }
 }
 
@@ -143,10 +154,7 @@ impl Reactor {
             return;
         };
         let intake = &mut self.intakes[entry.intake];
-        if let Some(lasted) = intake.trouble.end(Instant::now()) {
-            let seconds = lasted.as_secs_f64();
-            warn!("{}: it goes on, after {seconds:.1} s", intake.endpoint);
-        }
+        log_end(&intake.endpoint, intake.trouble.end(Instant::now()));
     }
 
     pub(super) fn unwatch(&mut self, token: Token) {
@@ -216,7 +224,7 @@ impl Reactor {
         let inputs: Vec<_> = inputs.into_iter().flatten().collect();
         let readiness = self.outlet.readiness();
         if sys::wait_for_inputs_or_output(&inputs, readiness, Some(pause)).is_err() {
-            std::thread::sleep(pause.min(Backoff::FIRST));
+            sys::pause(pause.min(Backoff::FIRST));
         }
         self.table.wake_all();
     }

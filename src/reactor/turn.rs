@@ -1,6 +1,6 @@
 //! One turn of one source, and what comes of how it ended.
 
-use super::{Intake, Reactor, Stop};
+use super::{Intake, Reactor, Stop, trouble};
 use crate::failure::{Call, Failure};
 use crate::record::{Clock, Recorder};
 use crate::sys::{errno, probes};
@@ -43,6 +43,7 @@ impl Reactor {
             fullness: &mut self.fullness,
             to_the_end: entry.hung_up || stopping,
             stopping,
+            is_retry: entry.backoff.is_some(),
             found: false,
             errors: 0,
         };
@@ -81,10 +82,15 @@ impl Reactor {
     /// Forgets a source; its descriptor is closed.
     pub(super) fn close(&mut self, token: Token) {
         if let Some(mut entry) = self.table.remove(token) {
+            if entry.is_inherited && entry.is_watched {
+                // It stays open elsewhere, and so would be reported for ever. If epoll refuses, so it is.
+                let _ = entry.source.deregister(self.poll.registry());
+            }
             let intake = &mut self.intakes[entry.intake];
             intake.counters.kernel_drops += entry.source.kernel_drops();
             if entry.backoff.is_some() {
-                intake.trouble.end(Instant::now());
+                let lasted = intake.trouble.end(Instant::now());
+                trouble::log_end(&intake.endpoint, lasted);
             }
         }
     }
@@ -120,13 +126,15 @@ impl Reactor {
             entry.fruitless = entry.fruitless.saturating_add(1);
         }
         match turn {
-            // In a stop, nothing is waited for: what is drained has ended.
-            Turn::Drained if self.stop != Stop::No => self.finish(token),
+            // The kernel called for it, time and again: that there is nothing is not to be believed.
             Turn::Drained if entry.fruitless >= FRUITLESS_MAX => {
                 let call = entry.source.call();
                 let nothing = io::Error::from_raw_os_error(errno::EAGAIN);
-                self.pause(token, Failure::new(call, &nothing), found);
+                let failure = Turn::Failing(Failure::new(call, &nothing));
+                self.end_turn(token, failure, found);
             }
+            // In a stop, nothing is waited for: what is drained has ended.
+            Turn::Drained if self.stop != Stop::No => self.finish(token),
             Turn::Drained => {
                 entry.hung_up = false;
                 self.go_on(token, found);

@@ -95,8 +95,11 @@ impl Sink {
     /// Tells whether the file has no name left, or its file system knows it no more: what is written to it goes
     /// with it.
     pub fn has_lost_its_name(&self) -> bool {
-        let links = self.own_file().map(|file| Ok(file.metadata()?.nlink()));
-        matches!(links, Some(Ok(0) | Err::<_, io::Error>(_)))
+        match self.own_file().map(File::metadata) {
+            Some(Ok(open)) => open.nlink() == 0,
+            Some(Err(e)) => sys::is_file_gone(&e),
+            None => false,
+        }
     }
 
     /// What is to be said at the end of a run whose file is gone.
@@ -104,7 +107,8 @@ impl Sink {
         let reason = match self.own_file()?.metadata() {
             Ok(open) if open.nlink() > 0 => return None,
             Ok(_) => "it was removed, and could not be opened anew".to_owned(),
-            Err(e) => e.to_string(),
+            Err(e) if sys::is_file_gone(&e) => e.to_string(),
+            Err(_) => return None,
         };
         let error = Error::new("keep", self.output.described(), reason);
         Some(error.advise("what was written to it since is lost"))

@@ -23,7 +23,7 @@ mod unwaiting;
 mod wait;
 
 pub use accept::{accept, accept_plainly, is_lacking};
-pub use clock::{Stamp, monotonic_ns, sleep_until, unix_seconds};
+pub use clock::{Stamp, monotonic_ns, pause, sleep_until, unix_seconds};
 pub use datagrams::{DATAGRAM_BYTES_MAX, DatagramRing};
 pub use epoll::watch_level;
 pub use files::{
@@ -61,6 +61,15 @@ fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
     } else {
         Ok(result)
     }
+}
+
+/// Tells whether a file that is open is no longer known to its file system: a FUSE mount that has ended, a stale NFS
+/// handle.
+pub fn is_file_gone(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOTCONN | libc::ESTALE | libc::ENODEV)
+    )
 }
 
 /// Tells whether opening a FIFO for writing failed because no process reads it (`man 7 fifo`).

@@ -88,15 +88,15 @@ impl Signals {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
         // It is whole or nothing.
         match self.file.read(&mut info) {
-            Ok(_) => {
+            Ok(bytes) if bytes == info.len() => {
                 let field = |at| i32::from_ne_bytes(std::array::from_fn(|index| info[at + index]));
                 Ok(Some(meaning(
                     field(offset_of!(libc::signalfd_siginfo, ssi_signo)),
                     field(offset_of!(libc::signalfd_siginfo, ssi_code)),
                 )))
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(_) => self.set.take(),
+            // Whatever the descriptor says.
+            _ => self.set.take(),
         }
     }
 }

@@ -212,7 +212,7 @@ pub(super) fn lock_folder_of(path: &Path, tries: u32) -> Option<File> {
         match folder.try_lock() {
             Ok(()) => return Some(folder),
             Err(TryLockError::WouldBlock) if remaining == 0 => break,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => sys::pause(LOCK_PAUSE),
             Err(TryLockError::Error(_)) => return None,
         }
     }

@@ -3,7 +3,7 @@
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, udp};
-use crate::failure::{Answer, Call, Failure, Tries};
+use crate::failure::{Answer, Call, Failure};
 use crate::framing;
 use crate::object::Scanner;
 use crate::record;
@@ -80,7 +80,7 @@ impl DatagramSource {
 
     fn receive(&mut self, cx: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
-        let mut tries = Tries::default();
+        let mut tries = cx.tries();
         // Of this turn, not of an earlier one: the event for what has come since may be the one that
         // has brought us here.
         let mut is_drained = false;
@@ -127,7 +127,7 @@ impl DatagramSource {
         match self.ring.receive(socket) {
             Err(refusal) if sys::is_lacking(&refusal) => {
                 let one_by_one = self.ring.receive_one_by_one(socket);
-                if one_by_one.is_err() {
+                if one_by_one.as_ref().is_err_and(sys::is_lacking) {
                     return Err(refusal);
                 }
                 self.is_one_by_one = true;

@@ -3,7 +3,7 @@
 use super::source::{Source, Turn, TurnContext};
 use super::stream::Connection;
 use super::{Transport, tcp};
-use crate::failure::{Answer, Call, Failure, Tries};
+use crate::failure::{Answer, Call, Failure};
 use crate::sys;
 use log::{debug, warn};
 use socket2::SockRef;
@@ -61,7 +61,7 @@ impl Listener {
         match sys::accept(listener) {
             Err(refusal) if sys::is_lacking(&refusal) => {
                 let plainly = sys::accept_plainly(listener);
-                if plainly.is_err() {
+                if plainly.as_ref().is_err_and(sys::is_lacking) {
                     return Err(refusal);
                 }
                 self.is_plain = true;
@@ -85,7 +85,7 @@ impl Listener {
         } else {
             Call::Accept
         };
-        let mut tries = Tries::default();
+        let mut tries = cx.tries();
         while accepts > 0 {
             if cx.room == 0 {
                 return self.park();

@@ -62,6 +62,8 @@ pub struct TurnContext<'a> {
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
     pub stopping: bool,
+    /// Whether the source has failed in its last turn.
+    pub is_retry: bool,
     /// Set when the turn has got anything from the kernel.
     pub found: bool,
     /// How many calls have failed for another reason than that there was nothing, or an interruption.
@@ -75,6 +77,15 @@ impl TurnContext<'_> {
         let records = self.recorder.lines.records() - records_before;
         let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
         *self.fullness = self.fullness.max(share);
+    }
+
+    /// How often a call may fail in this turn.
+    pub(super) fn tries(&self) -> Tries {
+        if self.is_retry {
+            Tries::spent()
+        } else {
+            Tries::default()
+        }
     }
 
     /// What a failed call is followed by, after the failures before it; counts it.

@@ -4,7 +4,7 @@ use super::Transport;
 use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::tcp::{self, SegmentWatch};
-use crate::failure::{Answer, Call, Failure, Tries};
+use crate::failure::{Answer, Call, Failure};
 use crate::framing::LineFramer;
 use crate::record::Recorder;
 use crate::sys;
@@ -67,7 +67,7 @@ impl<R: Read> StreamSource<R> {
 
     fn read(&mut self, cx: &mut TurnContext<'_>, to_the_end: bool) -> Turn {
         let mut budget = TURN_BYTES_MAX;
-        let mut tries = Tries::default();
+        let mut tries = cx.tries();
         while budget > 0 {
             match self.reader.read(cx.scratch) {
                 Ok(0) => {
@@ -279,6 +279,7 @@ mod tests {
             fullness: &mut 0.0,
             to_the_end: false,
             stopping: false,
+            is_retry: false,
             found: false,
             errors: 0,
         };
