@@ -5,7 +5,7 @@
 //! schedule that fails is named by its seed: `MODEL_SEED=N` runs that one alone.
 
 use log_aggregator::batch::Batch;
-use log_aggregator::failure::Call;
+use log_aggregator::failure::{Call, Tries};
 use log_aggregator::framing::LineFramer;
 use log_aggregator::object::Scanner;
 use log_aggregator::record::{Clock, Recorder};
@@ -275,7 +275,7 @@ fn check(seed: u64) {
             random,
             taken: std::mem::take(&mut taken),
         };
-        let written = sink::write_out(&mut output, Call::WriteStream, &mut batch);
+        let written = sink::write_out(&mut output, Call::WriteStream, Tries::default(), &mut batch);
         taken = output.taken;
         if matches!(written, Ok(Written::All)) {
             batch.settle(|number, tally| {

@@ -172,7 +172,8 @@ impl Outlet {
             self.go_on_elsewhere();
         }
         let before = self.batch.rest().len();
-        let flushed = self.sink.flush(&mut self.batch);
+        let is_retry = self.is_refusing();
+        let flushed = self.sink.flush(&mut self.batch, is_retry);
         let is_progress = self.batch.rest().len() < before;
         if is_progress {
             self.note_unsynced();

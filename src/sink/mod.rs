@@ -240,11 +240,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes what the batch holds, going on at the exact byte after a short write.
+    /// Writes what the batch holds, going on at the exact byte after a short write. `is_retry` says that the last try has
+    /// failed.
     ///
     /// # Errors
     /// When the output refuses bytes for good.
-    pub fn flush(&mut self, batch: &mut Batch) -> Result<Flush, Error> {
+    pub fn flush(&mut self, batch: &mut Batch, is_retry: bool) -> Result<Flush, Error> {
         if self.ending != Ending::Whole
             && let Err(e) = self.begin_line()
         {
@@ -252,7 +253,12 @@ impl Sink {
         }
         let before = batch.rest().len();
         let call = self.call();
-        let written = write_out(&mut self.channel, call, batch);
+        let tries = if is_retry {
+            Tries::spent()
+        } else {
+            Tries::default()
+        };
+        let written = write_out(&mut self.channel, call, tries, batch);
         self.length += (before - batch.rest().len()) as u64;
         match written {
             Ok(Written::All) => Ok(Flush::Done),
@@ -324,8 +330,12 @@ pub enum Written {
 ///
 /// # Errors
 /// What the channel gives; the batch knows what it has taken before.
-pub fn write_out(channel: &mut impl Write, call: Call, batch: &mut Batch) -> io::Result<Written> {
-    let mut tries = Tries::default();
+pub fn write_out(
+    channel: &mut impl Write,
+    call: Call,
+    mut tries: Tries,
+    batch: &mut Batch,
+) -> io::Result<Written> {
     while !batch.rest().is_empty() {
         match channel.write(batch.rest()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -389,15 +399,33 @@ mod tests {
             .extend_from_slice(b"{\"a\":1}\n{}\n");
 
         assert_eq!(
-            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
+            write_out(
+                &mut channel,
+                Call::WriteStream,
+                Tries::default(),
+                &mut batch
+            )
+            .unwrap(),
             Written::AsMuchAsFits
         );
         assert_eq!(batch.rest(), b":1}\n{}\n");
-        let refused = write_out(&mut channel, Call::WriteStream, &mut batch).unwrap_err();
+        let refused = write_out(
+            &mut channel,
+            Call::WriteStream,
+            Tries::default(),
+            &mut batch,
+        )
+        .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StorageFull);
         assert_eq!(batch.lines_left(), 2);
         assert_eq!(
-            write_out(&mut channel, Call::WriteStream, &mut batch).unwrap(),
+            write_out(
+                &mut channel,
+                Call::WriteStream,
+                Tries::default(),
+                &mut batch
+            )
+            .unwrap(),
             Written::All
         );
         assert_eq!(channel.taken, b"{\"a\":1}\n{}\n");
