@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long epoll is left alone that reports what it should not.
-const FLOOD_PAUSE: Duration = Duration::from_millis(500);
+const FLOOD_PAUSE: Duration = Duration::from_millis(700);
 
 /// Trouble that comes again so soon is not logged again.
 const QUIET: Duration = Duration::from_secs(60);

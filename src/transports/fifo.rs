@@ -274,7 +274,10 @@ impl FifoSource {
                 (self.reports_changes, self.has_warned) = (false, false);
                 return Turn::Drained;
             }
-            Some(Err(e)) => Some(e),
+            Some(Err((Call::Register, e))) => {
+                return Turn::Failing(Failure::new(Call::Register, &e));
+            }
+            Some(Err((_, e))) => Some(e),
             None => None,
         };
         if !self.reports_changes {
@@ -336,13 +339,21 @@ impl Place {
     /// Opens and registers a new read end, before the old one is closed. So there is no moment without a
     /// reader: no writer meets ENXIO, EPIPE or a wait in `open`, and what is written meanwhile stays in
     /// the pipe, which the kernel empties when its last end is closed.
-    fn reopen(&self, cx: &TurnContext<'_>) -> io::Result<File> {
-        let reader = sys::open_fifo_reader(&self.target)?;
-        if Identity::of(&reader.metadata()?) != self.identity {
-            return Err(io::Error::other("the path names another file by now"));
+    ///
+    /// # Errors
+    /// With the call that failed.
+    fn reopen(&self, cx: &TurnContext<'_>) -> Result<File, (Call, io::Error)> {
+        let failed = |e| (Call::ReopenFifo, e);
+        let reader = sys::open_fifo_reader(&self.target).map_err(failed)?;
+        if Identity::of(&reader.metadata().map_err(failed)?) != self.identity {
+            return Err(failed(io::Error::other(
+                "the path names another file by now",
+            )));
         }
-        source::register(cx.registry, reader.as_fd(), cx.token)?;
-        Ok(reader)
+        match source::register(cx.registry, reader.as_fd(), cx.token) {
+            Ok(()) => Ok(reader),
+            Err(e) => Err((Call::Register, e)),
+        }
     }
 }
 
