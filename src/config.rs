@@ -22,7 +22,7 @@ const DESCRIPTORS_KEPT: usize = 32;
     example = "Collect over a FIFO; then, in another terminal, send a record to it:\n  {command_name} --ipc fifo\n  echo hello > /tmp/log_fifo",
     example = "Serve all five transports, on their default addresses:\n  {command_name} --ipc all --output /var/log/records.jsonl",
     note = "KIND: unixsock, tcp, unixgram, udp, fifo, or all. Default addresses: /tmp/log.sock,\n127.0.0.1:9000, /tmp/log_dgram.sock, 127.0.0.1:9000, /tmp/log_fifo. Addresses are paths,\n@NAME (abstract Unix sockets), 127.0.0.1:PORT or [::1]:PORT; port 0 lets the kernel choose.",
-    note = "Stop with SIGTERM or Ctrl-C: what producers have sent is read and written first. SIGHUP makes it\nopen its output anew, after a rotation.\nThe first line on standard output tells where it listens, the last one sums up, both in JSON.",
+    note = "Stop with SIGTERM or Ctrl-C: what producers have sent is read and written first; so with any\nother signal that ends a process. SIGHUP and SIGUSR1 make it open its output anew, after\na rotation. SIGUSR2 is ignored.\nThe first line on standard output tells where it listens, the last one sums up, both in JSON.",
     error_code(0, "Stopped, and everything written."),
     error_code(1, "Wrong usage."),
     error_code(2, "Something failed; the line on standard error says what."),

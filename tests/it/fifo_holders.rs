@@ -2,7 +2,7 @@
 
 use crate::fifo::libc_o_nonblock;
 use crate::harness::{
-    Folder, Nobody, Setup, aggregator, has_program, one_line, run, skip, wait_for,
+    Folder, Nobody, OPEN, Setup, aggregator, has_program, one_line, run, skip, wait_for,
 };
 use log_aggregator::sys::pipe_size;
 use serde_json::Value;
@@ -231,7 +231,7 @@ fn a_holder_that_comes_during_the_stop_is_not_shut_out() {
     let daemon = Setup::new(&folder, &["fifo"])
         .args(["--buffer=131072"])
         .wrapper(["strace", "-o", trace.to_str().unwrap()])
-        .wrapper(["-e", "trace=openat,fcntl"])
+        .wrapper(["-e", &format!("trace={OPEN},fcntl")])
         .wrapper(["-e", "inject=fcntl:delay_enter=500000"])
         .start();
     let writer = open(&folder, false, true);

@@ -1,7 +1,7 @@
 //! A file that is made anew has owner, group and rights of the one before.
 
 use crate::anew::{WAYS, make_anew, setup, stop};
-use crate::harness::{Folder, Setup, aggregator, has_program, run, skip};
+use crate::harness::{Folder, OPEN, Setup, aggregator, has_program, run, skip};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
@@ -101,7 +101,7 @@ fn a_new_file_is_at_no_moment_more_open_than_in_the_end() {
     let trace = folder.path("trace");
     let daemon = setup(&folder)
         .wrapper(["strace", "-o", trace.to_str().unwrap()])
-        .wrapper(["-e", "trace=openat,fchown,fchownat,fchmod"])
+        .wrapper(["-e", &format!("trace={OPEN},fchown,fchownat,fchmod")])
         .args(["--rotate-size=4096"])
         .start();
     chown(&daemon.output, Some(12_345), Some(23_456)).unwrap();

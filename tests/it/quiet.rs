@@ -94,7 +94,12 @@ fn a_producers_life_is_its_writes_its_pacing_and_at_most_40_other_calls() {
                 assert_eq!(writes, 50, "{transport}:\n{table}");
                 // A sleep whose time has passed already is left out.
                 assert!((40..=49).contains(&sleeps), "{transport}:\n{table}");
-                assert!(total - writes - sleeps <= 40, "{transport}:\n{table}");
+                // A static program has nothing to load.
+                let others_max = if IS_STATIC { 24 } else { 40 };
+                assert!(
+                    total - writes - sleeps <= others_max,
+                    "{transport}:\n{table}"
+                );
             });
         }
     });
