@@ -29,6 +29,8 @@ pub(super) struct Outlet {
     reopen_wanted: bool,
     /// It could not be opened anew.
     reopening: Spell,
+    /// Since when its file has no name, and could not be made anew: what was written to it would be lost.
+    nameless_since: Option<Instant>,
     /// A full file could not be moved.
     rotating: Spell,
     /// The sink is another one than when this was asked for last, and is to be watched.
@@ -86,6 +88,7 @@ impl Outlet {
             state: State::Open,
             reopen_wanted: false,
             reopening: Spell::default(),
+            nameless_since: None,
             rotating: Spell::default(),
             is_new: true,
             fruitless: 0,
@@ -119,11 +122,11 @@ impl Outlet {
     /// Tells whether the output takes bytes. While it does not, nothing is to be read, so that the
     /// transports press back on those who send.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
+        matches!(self.state, State::Open) && self.nameless_since.is_none()
     }
 
     pub(super) fn is_refusing(&self) -> bool {
-        matches!(self.state, State::Refusing(_))
+        matches!(self.state, State::Refusing(_)) || self.nameless_since.is_some()
     }
 
     /// The descriptor that tells when the output takes bytes again, if it does.
@@ -156,6 +159,9 @@ impl Outlet {
         {
             return Ok(());
         }
+        if self.nameless_since.is_some() {
+            return Ok(()); // when it is made anew
+        }
         self.flush_now(count)
     }
 
@@ -166,6 +172,9 @@ impl Outlet {
     /// When the output will never take it.
     pub(super) fn flush_now(&mut self, mut count: impl FnMut(usize, Tally)) -> Result<(), Error> {
         if self.batch.rest().is_empty() {
+            return Ok(());
+        }
+        if self.nameless_since.is_some() && !self.reopen_now() {
             return Ok(());
         }
         if self.is_refusing() && self.sink.is_elsewhere() {
@@ -228,8 +237,12 @@ impl Outlet {
     }
 
     fn resume(&mut self) {
-        if let State::Refusing(backoff) = self.state {
-            let lasted = backoff.since.elapsed();
+        let refusing = match self.state {
+            State::Refusing(backoff) => Some(backoff.since),
+            State::Open | State::Full => None,
+        };
+        if let Some(since) = self.nameless_since.take().or(refusing) {
+            let lasted = since.elapsed();
             self.paused += lasted;
             warn!(
                 "the output takes records again, after {:.1} s",
@@ -287,7 +300,9 @@ impl Outlet {
         if may_sync && self.is_unsynced && self.sync_policy != SyncPolicy::Never {
             self.sync();
         }
-        if let State::Refusing(backoff) = self.state {
+        if let Some(since) = self.nameless_since {
+            self.paused += since.elapsed();
+        } else if let State::Refusing(backoff) = self.state {
             self.paused += backoff.since.elapsed();
         }
         self.batch.settle(count);

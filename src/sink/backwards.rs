@@ -12,6 +12,9 @@ const READ_BYTES: u64 = 64 << 10;
 /// disk. Longer than 16 times the longest line that any `--max-record` lets us write.
 const LOOKED_AT_MAX: u64 = 256 << 20;
 
+/// The same of NULs alone, which nothing needs to be kept of.
+const NULS_MAX: u64 = 4 << 30;
+
 /// A search from a file's end to its beginning. Holes are passed over without being read.
 pub(super) struct Backwards<'a> {
     file: &'a File,
@@ -28,7 +31,7 @@ impl<'a> Backwards<'a> {
             file,
             end,
             buffer: Vec::new(),
-            may_read: LOOKED_AT_MAX,
+            may_read: NULS_MAX,
         }
     }
 
@@ -37,12 +40,14 @@ impl<'a> Backwards<'a> {
     /// # Errors
     /// As [`find`](Self::find).
     pub(super) fn end_of_text(&mut self) -> io::Result<u64> {
-        self.find(|bytes| {
+        let end = self.find(|bytes| {
             // Looked at all together first, which the compiler makes a few instructions of.
             let any = bytes.iter().fold(0, |any, byte| any | byte);
             let is_text = |byte: &u8| *byte != 0;
             (any != 0).then(|| bytes.iter().rposition(is_text))?
-        })
+        });
+        self.may_read = LOOKED_AT_MAX;
+        end
     }
 
     /// The beginning of the line that ends where the search stands: after the newline before it.

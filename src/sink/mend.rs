@@ -15,6 +15,9 @@ const LOOKED_AT_WHOLE: u64 = 8;
 /// The same, where the longest record is short: one may have been longer in an earlier run.
 const LOOKED_AT_WHOLE_MIN: u64 = 4 << 20;
 
+/// Room for one read.
+const READ_BYTES: usize = 64 << 10;
+
 /// What was done about a file's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mended {
@@ -55,34 +58,54 @@ pub(super) fn end_of(
     if end < length {
         sys::set_length(file, end)?;
     }
+    let start = search.start_of_line()?;
     let tail = Tail {
         file,
-        start: search.start_of_line()?,
+        start,
+        text: after_nuls(file, start, end)?,
         end,
         record_bytes_max: record_bytes_max as u64,
     };
     Ok(Mended {
-        nuls: length - end,
+        nuls: length - end + (tail.text - start),
         line: tail.mend(unix_seconds)?,
     })
+}
+
+/// Where the NULs end that stand at `from`, before `end`.
+fn after_nuls(file: &File, from: u64, end: u64) -> io::Result<u64> {
+    let mut at = from;
+    let mut buffer = vec![0; READ_BYTES];
+    while at < end {
+        at = sys::next_data(file, at)?.map_or(end, |data| data.min(end));
+        let bytes = usize::try_from(end - at).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+        file.read_exact_at(&mut buffer[..bytes], at)?;
+        match buffer[..bytes].iter().position(|byte| *byte != 0) {
+            Some(nuls) => return Ok(at + nuls as u64),
+            None => at += bytes as u64,
+        }
+    }
+    Ok(end)
 }
 
 /// What stands after the last newline.
 struct Tail<'a> {
     file: &'a File,
     start: u64,
+    /// Where its text begins, behind NULs that a power cut has left.
+    text: u64,
     end: u64,
     record_bytes_max: u64,
 }
 
 impl Tail<'_> {
     fn mend(&self, unix_seconds: u64) -> io::Result<LastLine> {
-        let bytes = self.end - self.start;
+        let bytes = self.end - self.text;
         if bytes == 0 {
             return Ok(LastLine::Whole);
         }
-        if self.is_object()? {
-            self.file.write_all_at(b"\n", self.end)?;
+        if let Some(object) = self.object()? {
+            self.end_object(&object)?;
             return Ok(LastLine::Ended);
         }
         let head = self.read(bytes.min(self.record_bytes_max))?;
@@ -105,24 +128,36 @@ impl Tail<'_> {
         })
     }
 
-    /// Tells whether it is an object that lacks nothing but its newline. One that is too long to be looked at
-    /// as a whole is not.
-    fn is_object(&self) -> io::Result<bool> {
-        let bytes = self.end - self.start;
+    /// The object that it is, which lacks nothing but its newline. One that is too long to be looked at as a whole is
+    /// none.
+    fn object(&self) -> io::Result<Option<Vec<u8>>> {
+        let bytes = self.end - self.text;
         let bytes_max = (LOOKED_AT_WHOLE * self.record_bytes_max).max(LOOKED_AT_WHOLE_MIN);
         // Most that are none do not even end like one.
         let mut last = [0];
         self.file.read_exact_at(&mut last, self.end - 1)?;
         if bytes > bytes_max || !matches!(last, [b'}' | b' ' | b'\t' | b'\r']) {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(object::parse(&self.read(bytes)?).is_some())
+        let text = self.read(bytes)?;
+        Ok(object::parse(&text).is_some().then_some(text))
+    }
+
+    /// Gives an object its newline, and the form in which it would be written.
+    fn end_object(&self, text: &[u8]) -> io::Result<()> {
+        let mut line = Vec::new();
+        object::write_plain(&mut line, text)?;
+        if self.text == self.start && line == text {
+            return self.file.write_all_at(b"\n", self.end);
+        }
+        line.push(b'\n');
+        self.replace(&line)
     }
 
     /// Its first bytes.
     fn read(&self, bytes: u64) -> io::Result<Vec<u8>> {
         let mut read = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut read, self.start)?;
+        self.file.read_exact_at(&mut read, self.text)?;
         Ok(read)
     }
 
@@ -244,6 +279,31 @@ mod tests {
             let with_a_line = format!("{{}}\n{half}");
             let want = format!("{{}}\n{want}");
             check(with_a_line.as_bytes(), LastLine::Wrapped, &want);
+        }
+    }
+
+    #[test]
+    fn nuls_before_the_text_are_not_kept_and_the_text_is() {
+        for nuls in [1, 4096, 70_000] {
+            for (text, line) in [
+                ("{\"a\":2}", "{\"a\":2}\n".to_owned()),
+                ("x", wrapped("x", "")),
+            ] {
+                let before = [b"{}\n", &vec![0; nuls][..], text.as_bytes()].concat();
+                let (mended, after) = mend(&before);
+                assert_eq!(mended.nuls, nuls as u64);
+                assert_eq!(after, format!("{{}}\n{line}"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_gets_the_form_that_every_reader_takes_for_one_line() {
+        for (before, after) in [
+            ("{\"a\":1,\r\"b\":2}", "{\"a\":1, \"b\":2}\n"),
+            ("{\"a\":\"\u{2028}\u{85}\"}", "{\"a\":\"\\u2028\\u0085\"}\n"),
+        ] {
+            check(before.as_bytes(), LastLine::Ended, after);
         }
     }
 

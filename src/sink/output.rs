@@ -265,7 +265,11 @@ pub(super) fn open_error(output: &Output, error: &io::Error) -> Error {
 
 /// What was given to us as a descriptor, in a form that never blocks.
 fn given(given: File) -> io::Result<Opened> {
-    let kind = given.metadata()?.file_type();
+    let metadata = given.metadata()?;
+    if sys::is_closed_standard(&given, &metadata)? {
+        return Err(io::Error::other("it is closed"));
+    }
+    let kind = metadata.file_type();
     let (channel, shared) = if kind.is_socket() {
         (Channel::Socket(Socket::from(OwnedFd::from(given))), None)
     } else if !kind.is_fifo() && !kind.is_char_device() {

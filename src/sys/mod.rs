@@ -37,8 +37,9 @@ pub use inotify::PathWatch;
 pub use links::{Target, follow_own_links, set_owner};
 pub use locks::{effective_user, is_locked, is_still, make_lock_file, open_lock_file};
 pub use output::{
-    check_changeable, check_renamable, create_output_like, is_for_people, make_output, next_data,
-    open_again, open_output, open_to_look_at, pin_followed, reopen_given, reserve, write_position,
+    check_changeable, check_renamable, create_output_like, is_closed_standard, is_for_people,
+    make_output, next_data, open_again, open_output, open_to_look_at, pin_followed, reopen_given,
+    reserve, write_position,
 };
 pub use process::{
     Arguments, ignore_sigpipe, raise_descriptor_limit, raw_stderr, raw_stdin, raw_stdout,

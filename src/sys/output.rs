@@ -235,9 +235,24 @@ pub fn reserve(file: &File, from: u64, bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Tells whether a standard descriptor was closed when the program began: std puts /dev/null there, open for both
+/// (`std::rt`), where a shell's redirection opens it for writing only.
+///
+/// # Errors
+/// None on an open descriptor.
+pub fn is_closed_standard(file: &File, metadata: &Metadata) -> io::Result<bool> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = cvt(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;
+    Ok(is_null(metadata) && flags & libc::O_ACCMODE == libc::O_RDWR)
+}
+
+/// As Documentation/admin-guide/devices.txt of the kernel has it.
+fn is_null(metadata: &Metadata) -> bool {
+    metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3)
+}
+
 /// Tells whether lines for a person may stand among records here: a terminal, or /dev/null.
 pub fn is_for_people(file: &File, metadata: &Metadata) -> bool {
     use std::io::IsTerminal;
-    let is_null = metadata.rdev() == libc::makedev(1, 3); // Documentation/admin-guide/devices.txt
-    metadata.file_type().is_char_device() && (is_null || file.is_terminal())
+    is_null(metadata) || (metadata.file_type().is_char_device() && file.is_terminal())
 }

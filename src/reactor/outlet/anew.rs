@@ -28,7 +28,7 @@ impl Outlet {
 
     /// Tells whether the output's file has lost its name, and is not being opened anew already.
     pub(in crate::reactor) fn has_lost_its_name(&self) -> bool {
-        !self.reopening.is_on() && self.sink.has_lost_its_name()
+        self.nameless_since.is_none() && self.sink.has_lost_its_name()
     }
 
     /// Makes an output anew whose file has lost its name: what is written to it goes with it.
@@ -68,28 +68,32 @@ impl Outlet {
                 return true;
             }
             Ok(None) => {
+                self.nameless_since = None;
                 self.reopening.end();
                 info!("the output is where it was");
             }
-            Err(e) if self.fail_to_reopen() => {
-                if self.sink.has_lost_its_name() {
-                    error!(
-                        "the output's file is gone: {e}; \
-                         records go on to what is no longer to be found, and it is tried again"
-                    );
-                } else {
-                    error!("{e}; records go on to where the old one is, and it is tried again");
-                }
-            }
-            Err(_) => {}
+            Err(e) => self.fail_to_reopen(&e),
         }
         false
     }
 
-    /// Counts a reopen that failed; tells whether it is to be said.
-    fn fail_to_reopen(&mut self) -> bool {
+    /// Counts a reopen that failed, and says so once; once more, when the file has lost its name meanwhile: nothing is
+    /// written to it any more.
+    fn fail_to_reopen(&mut self, e: &Error) {
         self.errors += 1;
-        self.reopening.fail(Backoff::FIRST, Instant::now())
+        let now = Instant::now();
+        let is_news = self.reopening.fail(Backoff::FIRST, now);
+        if self.sink.has_lost_its_name() {
+            if self.nameless_since.is_none() {
+                self.nameless_since = Some(now);
+                error!(
+                    "the output was removed or replaced: {e}; nothing is read until it can be made anew, \
+                     which is tried again and again"
+                );
+            }
+        } else if is_news {
+            error!("{e}; records go on to where the old one is, and it is tried again");
+        }
     }
 
     /// Goes on where the path of an output leads to by now that refuses bytes, if it can be opened there.
