@@ -28,8 +28,8 @@ const RACES_MAX: u32 = 100;
 /// How long to wait between two tries: `--check` and a daemon that is refused hold the lock for a moment.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How often a start tries to claim a path: for some 50 ms.
-pub const TRIES_AT_START: u32 = 5;
+/// How often a start tries to claim a path: for some 200 ms.
+pub const TRIES_AT_START: u32 = 20;
 
 /// A path that is ours until this is dropped. The lock file is removed then.
 #[derive(Debug)]

@@ -212,7 +212,11 @@ impl Config {
                 group: options.socket_group,
                 buffer: options.buffer,
                 record_bytes_max: in_memory(options.max_record),
-                lock_tries: BindOptions::LOCK_TRIES_AT_START,
+                lock_tries: if options.check {
+                    BindOptions::LOCK_TRIES_OF_A_CHECK
+                } else {
+                    BindOptions::LOCK_TRIES_AT_START
+                },
                 is_rehearsal: options.check,
             },
             connections_max: options.max_connections.map(in_memory),

@@ -110,14 +110,11 @@ impl<'a> Start<'a> {
     ///
     /// # Errors
     /// When the output cannot be emptied, or the system refuses a descriptor of the event loop.
-    pub fn finish(self, mut sink: Sink) -> Result<Reactor, Error> {
-        if !self.config.bind.is_rehearsal {
-            // Last, so that a daemon that cannot start empties nobody's file.
-            sink.begin(self.config.truncate)?;
-        }
+    pub fn finish(self, sink: Sink) -> Result<Reactor, Error> {
         let mut reactor = Reactor::new(self.bound, sink, self.signals, self.watch, self.settings)?;
         if !self.config.bind.is_rehearsal {
-            reactor.keep();
+            // Last, so that a daemon that cannot start empties nobody's file.
+            reactor.begin(self.config.truncate)?;
         }
         Ok(reactor)
     }

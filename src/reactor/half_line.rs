@@ -37,6 +37,11 @@ impl HalfLines {
         }
     }
 
+    /// Forgets a source that has ended.
+    pub(super) fn forget(&mut self, token: Token) {
+        self.pending.retain(|(other, _)| *other != token);
+    }
+
     /// Acts on how a source's turn has left it: what has waited for too long is ended.
     pub(super) fn settle(
         &mut self,

@@ -192,8 +192,13 @@ impl Reactor {
         })
     }
 
-    /// Lets everything stay that the start has made; until then it goes when this is dropped.
-    pub fn keep(&mut self) {
+    /// Makes the output ready for the first record, and lets everything stay that the start has made; until then it goes
+    /// when this is dropped.
+    ///
+    /// # Errors
+    /// When the output is to be emptied, and cannot be.
+    pub fn begin(&mut self, truncate: bool) -> Result<(), Error> {
+        self.outlet.begin(truncate)?;
         for path in self
             .intakes
             .iter_mut()
@@ -201,7 +206,7 @@ impl Reactor {
         {
             path.keep();
         }
-        self.outlet.keep();
+        Ok(())
     }
 
     /// The endpoints with their real addresses.
@@ -363,7 +368,7 @@ impl Reactor {
         if let Some(file) = self.outlet.take_new_file() {
             self.paths.watch_output(file);
             // It may have gone before it was watched.
-            if self.outlet.has_lost_its_name() {
+            if self.stop == Stop::No && self.outlet.has_lost_its_name() {
                 self.paths.look_again();
             }
         }

@@ -104,9 +104,14 @@ impl Outlet {
         }
     }
 
-    /// Lets a file stay that was made.
-    pub(super) fn keep(&mut self) {
+    /// Makes it ready for the first record, and lets a file stay that was made.
+    ///
+    /// # Errors
+    /// When it is to be emptied, and cannot be.
+    pub(super) fn begin(&mut self, truncate: bool) -> Result<(), Error> {
+        self.sink.begin(truncate)?;
         self.sink.keep();
+        Ok(())
     }
 
     /// Where to append lines of this endpoint.
@@ -203,7 +208,11 @@ impl Outlet {
                 }
             }
             Flush::NotReady => {
-                self.fruitless = if is_progress { 0 } else { self.fruitless + 1 };
+                self.fruitless = if is_progress {
+                    0
+                } else {
+                    self.fruitless.saturating_add(1)
+                };
                 if self.fruitless < FRUITLESS_MAX {
                     self.resume();
                     self.state = State::Full;

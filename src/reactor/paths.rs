@@ -194,10 +194,13 @@ impl Reactor {
         self.paths.due = None;
         let mut all_is_well = true;
         for index in 0..self.intakes.len() {
-            if let Some(path) = &self.intakes[index].path
-                && !path.is_intact()
-            {
-                all_is_well &= self.bind_anew(index);
+            let intake = &mut self.intakes[index];
+            match &intake.path {
+                Some(path) if !path.is_intact() => all_is_well &= self.bind_anew(index),
+                Some(_) if std::mem::take(&mut intake.is_lost) => {
+                    warn!("{}: its path leads to it again", intake.endpoint);
+                }
+                _ => {}
             }
         }
         if self.outlet.has_lost_its_name() {
@@ -228,6 +231,9 @@ impl Reactor {
         } = match result {
             Ok(bound) => bound,
             Err(e) => {
+                if let Some(path) = &mut intake.path {
+                    path.claim_again();
+                }
                 if !std::mem::replace(&mut intake.is_lost, true) {
                     error!("the path was removed, moved or replaced: {e}; trying again");
                 }

@@ -123,10 +123,13 @@ impl Reactor {
             return;
         };
         let (intake, before) = (entry.intake, entry.backoff);
+        let is_first_at_stop = entry.tries_at_stop == 1;
         self.table.pause(
             token,
             match before {
                 None => Backoff::begin(now),
+                // Two more tries in a stop, soon.
+                Some(_) if is_first_at_stop => Backoff::begin(now),
                 // The end of a FIFO is found again and again.
                 Some(backoff) if found && failure.call != Call::Register => backoff.restart(now),
                 Some(backoff) => backoff.next(now),
@@ -148,8 +151,11 @@ impl Reactor {
         }
     }
 
-    fn end_trouble(&mut self, token: Token) {
-        self.table.unpause(token);
+    /// Ends the trouble of a source, if it has any.
+    pub(super) fn end_trouble(&mut self, token: Token) {
+        if self.table.unpause(token).is_none() {
+            return;
+        }
         let Some(entry) = self.table.get_mut(token) else {
             return;
         };
@@ -176,8 +182,8 @@ impl Reactor {
         }
     }
 
-    /// Tells whether a source whose call fails is not to be waited for any longer: at a stop, two more tries within a
-    /// third of a second are enough.
+    /// Tells whether a source whose call fails is not to be waited for any longer: at a stop, two more tries within
+    /// half a second are enough.
     pub(super) fn must_leave(&mut self, token: Token, found: bool) -> bool {
         let Some(entry) = self.table.get_mut(token).filter(|_| self.stop != Stop::No) else {
             return false;
@@ -193,6 +199,7 @@ impl Reactor {
             return;
         };
         if entry.source.is_listener() && has_connections {
+            self.end_trouble(token);
             self.unwatch(token);
             return self.table.park(token);
         }

@@ -82,6 +82,7 @@ impl Reactor {
     /// Forgets a source; its descriptor is closed.
     pub(super) fn close(&mut self, token: Token) {
         if let Some(mut entry) = self.table.remove(token) {
+            self.half_lines.forget(token);
             if entry.is_inherited && entry.is_watched {
                 // It stays open elsewhere, and so would be reported for ever. If epoll refuses, so it is.
                 let _ = entry.source.deregister(self.poll.registry());
@@ -142,6 +143,8 @@ impl Reactor {
             Turn::Unfinished => self.table.wake(token, false),
             Turn::Closed => self.close(token),
             Turn::Parked => {
+                // It is no longer a failure that it waits for.
+                self.end_trouble(token);
                 self.unwatch(token);
                 self.table.park(token);
             }

@@ -19,15 +19,21 @@ pub fn watch_level(registry: &Registry, fd: BorrowedFd<'_>, token: Token) -> io:
         events: (libc::EPOLLIN | libc::EPOLLRDHUP).cast_unsigned(),
         u64: token.0 as u64,
     };
-    // SAFETY: both descriptors are open; `event` outlives the call, which only reads it. mio takes the number in it
-    // for the token (`sys/unix/selector/epoll.rs` of mio).
-    cvt(unsafe {
-        libc::epoll_ctl(
-            registry.as_raw_fd(),
-            libc::EPOLL_CTL_ADD,
-            fd.as_raw_fd(),
-            &raw mut event,
-        )
-    })?;
-    Ok(())
+    let mut control = |operation| {
+        // SAFETY: both descriptors are open; `event` outlives the call, which only reads it. mio takes the number in it
+        // for the token (`sys/unix/selector/epoll.rs` of mio).
+        cvt(unsafe {
+            libc::epoll_ctl(
+                registry.as_raw_fd(),
+                operation,
+                fd.as_raw_fd(),
+                &raw mut event,
+            )
+        })
+        .map(drop)
+    };
+    match control(libc::EPOLL_CTL_ADD) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => control(libc::EPOLL_CTL_MOD),
+        result => result,
+    }
 }

@@ -85,16 +85,17 @@ pub fn check_renamable(file: &File, path: &Path) -> io::Result<()> {
     check_changeable(file).and_then(|()| check_changeable(&folder))
 }
 
-/// Tells whether a file may be changed otherwise than by adding to it (`man 1 chattr`, a and i).
+/// Tells whether a file may be changed otherwise than by adding to it (`man 1 chattr`, a and i), as far as that can be
+/// asked.
 ///
 /// # Errors
-/// EPERM, and what `man 2 statx` lists.
+/// EPERM.
 pub fn check_changeable(file: &File) -> io::Result<()> {
     const FIXED: u64 = (libc::STATX_ATTR_APPEND | libc::STATX_ATTR_IMMUTABLE) as u64;
     let mut found = MaybeUninit::<libc::statx>::uninit();
     // SAFETY: the empty path is NUL-terminated and stands for the descriptor's own file; `found` outlives the call,
     // which fills it if it succeeds.
-    cvt(unsafe {
+    let asked = cvt(unsafe {
         libc::statx(
             file.as_raw_fd(),
             c"".as_ptr(),
@@ -102,9 +103,9 @@ pub fn check_changeable(file: &File) -> io::Result<()> {
             libc::STATX_BASIC_STATS,
             found.as_mut_ptr(),
         )
-    })?;
+    });
     // SAFETY: it has been filled.
-    if unsafe { found.assume_init() }.stx_attributes & FIXED != 0 {
+    if asked.is_ok() && unsafe { found.assume_init() }.stx_attributes & FIXED != 0 {
         return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
     Ok(())

@@ -94,6 +94,15 @@ impl BoundPath {
         }
     }
 
+    /// Takes back what [`let_go`](Self::let_go) has let go of, as far as it can be had.
+    pub fn claim_again(&mut self) {
+        if let Bound::Fifo { claim, .. } = &mut self.file
+            && let Ok(target) = sys::follow_own_links(&self.path)
+        {
+            *claim = Claim::take(&target, 1, || false).ok();
+        }
+    }
+
     /// Gives a socket's path to the owner and the group that were asked for, and only then the
     /// permissions that let others in.
     ///

@@ -300,6 +300,11 @@ impl FifoSource {
         Turn::Drained
     }
 
+    /// Tells whether it is to be reported only when something changes.
+    pub(super) fn reports_changes(&self) -> bool {
+        self.reports_changes
+    }
+
     /// Notes that epoll has forgotten it.
     pub(super) fn forget_registration(&mut self) {
         self.reports_changes = false;

@@ -71,6 +71,9 @@ impl BindOptions {
     /// For the start, where nobody is served yet: up to 2 s.
     pub const LOCK_TRIES_AT_START: u32 = 200;
 
+    /// For a check, which a start must not have to wait for: 50 ms.
+    pub const LOCK_TRIES_OF_A_CHECK: u32 = 5;
+
     fn is_handed_over(&self) -> bool {
         self.owner.is_some() || self.group.is_some()
     }
@@ -132,7 +135,7 @@ pub fn bind(endpoint: &Endpoint, options: &BindOptions) -> Result<Bound, Error> 
             .map(|(source, path)| bound(source.into(), endpoint.clone(), path)),
         Endpoint::Tcp(address) => tcp::listen(*address, options)
             .map(|(listener, address)| bound(listener.into(), Endpoint::Tcp(address), None)),
-        Endpoint::Udp(address) => udp::bind(*address, options.buffer)
+        Endpoint::Udp(address) => udp::bind(*address, options)
             .map(|(source, address)| bound(source.into(), Endpoint::Udp(address), None)),
         Endpoint::Fifo(path) => fifo::open(path, options)
             .map(|(fifo, path)| bound(fifo.into(), endpoint.clone(), Some(path))),

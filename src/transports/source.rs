@@ -128,7 +128,12 @@ impl Source {
     /// # Errors
     /// What `man 2 epoll_ctl` lists.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        register(registry, self.as_fd(), token)
+        match self {
+            Self::Fifo(fifo) if fifo.reports_changes() => {
+                watch_changes(registry, self.as_fd(), token)
+            }
+            _ => register(registry, self.as_fd(), token),
+        }
     }
 
     /// Has the event loop watch it no more, as if it were closed.
@@ -295,5 +300,12 @@ pub(super) fn watch_changes(
     fd: BorrowedFd<'_>,
     token: Token,
 ) -> io::Result<()> {
-    registry.reregister(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
+    let fd = fd.as_raw_fd();
+    match registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE) {
+        // It was not watched, since it had failed.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            registry.register(&mut SourceFd(&fd), token, Interest::READABLE)
+        }
+        result => result,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::datagram::DatagramSource;
 use super::reason::Reason;
-use super::{BufferSize, Transport, endpoint};
+use super::{BindOptions, BufferSize, Transport, endpoint};
 use crate::sys;
 use log::{info, warn};
 use socket2::{Domain, Socket, Type};
@@ -18,10 +18,14 @@ const RECEIVE_BUFFER_MAX: usize = 4 << 20;
 
 pub(super) fn bind(
     address: SocketAddr,
-    buffer: BufferSize,
+    options: &BindOptions,
 ) -> Result<(DatagramSource, SocketAddr), Reason> {
     let socket = socket(address)?;
-    match buffer {
+    if options.is_rehearsal {
+        // What came in the moment before is lost, as without a daemon.
+        refuse_more(&socket);
+    }
+    match options.buffer {
         BufferSize::Default => {}
         BufferSize::Max => {
             let got = set_receive_buffer(&socket, RECEIVE_BUFFER_MAX)?;

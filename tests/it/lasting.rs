@@ -425,3 +425,62 @@ fn a_call_that_keeps_failing_is_tried_again_after_growing_pauses_and_loses_nothi
     }
     check_all(cases);
 }
+
+/// Once it works again, a FIFO is served as ever: a record waits for no retry. A deadline that only a retry can miss.
+#[test]
+fn a_fifo_that_could_not_be_read_is_watched_again() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["fifo"]).start();
+    let failure = Failure::begin(&daemon, &folder, "read", EIO);
+    daemon.connect("fifo").send("{\"n\":0}\n"); // comes and goes
+    wait_for("the failure", || !daemon.stderr().is_empty());
+    // Until the pauses are long.
+    std::thread::sleep(TIME);
+    failure.end(&daemon);
+    daemon.wait_for_lines(1);
+    for number in 1..5 {
+        let begin = std::time::Instant::now();
+        daemon.connect("fifo").send(format!("{{\"n\":{number}}}\n"));
+        daemon.wait_for_lines(number + 1);
+        assert!(
+            begin.elapsed() < TIME,
+            "record {number} after {:?}",
+            begin.elapsed()
+        );
+    }
+    assert_eq!(daemon.stop().count("records"), 5);
+}
+
+/// What has failed once and then waits for a place waits for nothing else.
+#[test]
+fn a_listener_that_has_failed_sleeps_at_the_connection_limit() {
+    if !has_program("strace") {
+        return skip("strace is not installed");
+    }
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["unixsock"])
+        .args(["--max-connections=1"])
+        .start();
+    let failure = Failure::begin(&daemon, &folder, "accept4", ENFILE);
+    let mut client = daemon.connect("unixsock");
+    client.send("{}\n");
+    wait_for("the failure", || !daemon.stderr().is_empty());
+    failure.end(&daemon);
+    daemon.wait_for_lines(1);
+    let mut waiting = daemon.connect("unixsock");
+    waiting.send("{}\n");
+    wait_for("the limit", || daemon.stderr().contains("connection limit"));
+    let before = daemon.cpu_ns();
+    std::thread::sleep(Duration::from_secs(1)); // in which it must sleep
+    let spent = daemon.cpu_ns() - before;
+    assert!(
+        spent < 50_000_000,
+        "{spent} ns of processor time in a second"
+    );
+    drop(client);
+    daemon.wait_for_lines(2);
+    assert_eq!(daemon.stop().count("records"), 2);
+}

@@ -1,6 +1,8 @@
 //! What tells a second daemon on a FIFO or an output: a lock that no other process can take.
 
-use crate::harness::{Daemon, Folder, Nobody, Setup, TRANSPORTS, aggregator, run, wait_for};
+use crate::harness::{
+    Daemon, Folder, Nobody, Setup, TRANSPORTS, aggregator, one_line, run, wait_for,
+};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -326,4 +328,29 @@ fn a_relative_fifo_that_is_replaced_stays_claimed() {
     daemon.wait_for_lines(1);
     daemon.stop();
     assert!(!folder.names().iter().any(|name| name.ends_with(".lock")));
+}
+
+/// A FIFO whose path led elsewhere for a while, and leads to it again, is still its daemon's alone.
+#[test]
+fn a_fifo_that_comes_back_to_its_path_stays_claimed() {
+    let folder = Folder::new();
+    let daemon = Setup::new(&folder, &["fifo"]).start();
+    let (path, aside) = (folder.path("fifo"), folder.path("aside"));
+    fs::rename(&path, &aside).unwrap();
+    fs::write(&path, "in the way").unwrap();
+    wait_for("the loss", || daemon.stderr().contains("trying again"));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    wait_for("its end", || {
+        let said = daemon.stderr();
+        said.contains("leads to it again") || said.contains("is made anew")
+    });
+    let second = run(aggregator()
+        .args(["--ipc", daemon.endpoint("fifo"), "--output"])
+        .arg(folder.path("other")));
+    assert_eq!(second.status.code(), Some(2));
+    assert!(one_line(&second).contains("in use by a running process"));
+    daemon.connect("fifo").send("{}\n");
+    daemon.wait_for_lines(1);
+    assert_eq!(daemon.stop().lines, ["{}"]);
 }

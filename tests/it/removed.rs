@@ -139,7 +139,9 @@ fn an_output_that_is_gone_at_the_end_is_a_failure() {
     daemon.connect("unixsock").send("{}\n");
     daemon.wait_for_lines(1);
     fs::remove_dir_all(&home).unwrap();
-    wait_for("a word of it", || daemon.stderr().contains("file is gone"));
+    wait_for("a word of it", || {
+        daemon.stderr().contains("removed or replaced")
+    });
     daemon.signal("TERM");
     let stopped = daemon.wait_unread();
     assert_eq!(stopped.status.code(), Some(2));

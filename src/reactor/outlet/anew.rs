@@ -59,8 +59,9 @@ impl Outlet {
         self.reopen_wanted = false;
         match self.sink.reopen() {
             Ok(Some(sink)) => {
+                let is_said = self.is_refusing();
                 self.change_to(sink);
-                if self.reopening.end() {
+                if self.reopening.end() && !is_said {
                     warn!("the output has been opened anew at last");
                 } else {
                     info!("the output has been opened anew");
