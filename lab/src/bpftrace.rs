@@ -41,6 +41,9 @@ pub fn is_program(name: &str) -> bool {
     std::env::split_paths(&paths).any(|folder| folder.join(name).is_file())
 }
 
+/// How long bpftrace has to end before it gets the signal again.
+const SIGNAL_AGAIN: Duration = Duration::from_secs(2);
+
 /// A running script. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Bpftrace {
@@ -107,11 +110,23 @@ impl Bpftrace {
     /// # Errors
     /// When it fails, or has lost events.
     pub fn stop(mut self) -> Result<String, Error> {
-        send_signal(self.child.id(), Signal::SIGINT);
-        let status = self
-            .child
-            .wait()
-            .map_err(|e| Error::new("stop", "bpftrace", e))?;
+        let failed = |e| Error::new("stop", "bpftrace", e);
+        let status = loop {
+            send_signal(self.child.id(), Signal::SIGINT);
+            // One that comes just before bpftrace's wait is seen only after the next event, which may never come.
+            let again = Instant::now() + SIGNAL_AGAIN;
+            let status = loop {
+                match self.child.try_wait().map_err(failed)? {
+                    None if Instant::now() < again => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    status => break status,
+                }
+            };
+            if let Some(status) = status {
+                break status;
+            }
+        };
         if !status.success() {
             return Err(self.failure("stop"));
         }
