@@ -149,7 +149,7 @@ impl Programs {
             _ => folder.join(transport.name()).display().to_string(),
         };
         let output = folder.join("records.jsonl");
-        let mut command = Command::new(self.path("aggregator"));
+        let mut command = self.command("aggregator");
         command.arg("--ipc").arg(format!("{transport}={address}"));
         command.arg("--output").arg(&output);
         command.args(["--linger", &linger_argument(setting.linger)]);
@@ -161,6 +161,14 @@ impl Programs {
         Daemon::start(command, output)
     }
 
+    /// A program as a shell would start it: `cargo run` sets a path of libraries, and the loader would look in each of its
+    /// folders, a call for each.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path(name));
+        command.env_remove("LD_LIBRARY_PATH");
+        command
+    }
+
     /// The command of one producer of this setting; its records say who sent which, and when.
     pub fn producer(&self, setting: &Setting, endpoint: &str) -> Command {
         self.producer_at(f64::from(setting.rate), setting, endpoint)
@@ -168,7 +176,7 @@ impl Programs {
 
     /// The same at this rate.
     pub fn producer_at(&self, rate: f64, setting: &Setting, endpoint: &str) -> Command {
-        let mut command = Command::new(self.path("producer"));
+        let mut command = self.command("producer");
         command.process_group(0).stdin(Stdio::null()); // as the daemon
         command.args(["--ipc", endpoint, "--stamp"]);
         command.arg("--size").arg(setting.message_bytes.to_string());
