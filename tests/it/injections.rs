@@ -82,7 +82,7 @@ fn an_error_of_a_datagram_socket_says_nothing_of_what_is_queued() {
         return skip("strace is not installed");
     }
     for errno in ["ENOMEM", "ECONNREFUSED"] {
-        let injection = format!("recvmmsg:error={errno}:when=2+3");
+        let injection = format!("recvmmsg:error={errno}:when=2+30");
         check(&["unixgram", "udp"], &injection);
     }
 }

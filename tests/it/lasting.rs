@@ -385,7 +385,7 @@ fn check_all(cases: Vec<(&Case, i32, bool)>) {
     let cases = Mutex::new(cases.into_iter());
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 loop {
                     let next = cases.lock().unwrap().next();
