@@ -76,10 +76,10 @@ pub fn make_anew(daemon: &Daemon, way: &str) -> (u32, u32, u32) {
     // Its owner is the last that it gets.
     wait_for("the old one to be closed", || {
         let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.pid)).unwrap();
-        let is_open = |path: PathBuf| path == daemon.output;
-        descriptors
-            .filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
-            .any(is_open)
+        let is_old = |path: PathBuf| path.metadata().is_ok_and(|open| open.ino() == before);
+        !descriptors
+            .filter_map(|fd| Some(fd.ok()?.path()))
+            .any(is_old)
     });
     let new = daemon.output.metadata().unwrap();
     (new.uid(), new.gid(), new.mode() & 0o7777)
