@@ -79,7 +79,12 @@ impl Strace {
         self.producers += 1;
         let mut command = Command::new("strace");
         command.process_group(0).stdin(Stdio::null()); // as the producer would be
-        command.env_remove("LD_LIBRARY_PATH");
+        for (name, value) in producer.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.arg("-D").args(TERSE).arg(log);
         command.arg("--").arg(producer.get_program());
         command.args(producer.get_args());
