@@ -25,7 +25,7 @@ use crate::sink::{Rotation, Sink, SyncPolicy};
 use crate::sys::{self, PathWatch, Signals, probes};
 use crate::transports::{BindOptions, Bound, BoundPath, Endpoint, Hints, Source};
 use half_line::HalfLines;
-use linger::{Linger, Next, Round};
+use linger::Linger;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use outlet::Outlet;
@@ -43,9 +43,6 @@ const FIRST_SOURCE: usize = 3; // 2 is `owed::OWED`
 
 /// Events taken from the kernel in one round.
 const EVENTS_MAX: usize = 1024;
-
-/// Most rounds in a row that do not ask who is ready: with [`LINGER_MAX`], how long a signal may wait, about 16 ms.
-const UNASKED_MAX: u32 = 15;
 
 /// How often the kernel's counts of dropped datagrams are looked at while nothing is read.
 const LOOK_AT_DROPS: Duration = Duration::from_secs(600);
@@ -103,14 +100,12 @@ pub struct Reactor {
     accepted: Vec<Source>,
     outlet: Outlet,
     linger: Linger,
-    /// What comes before the next round.
-    next: Next,
-    /// How many rounds in a row have not asked who is ready.
-    unasked: u32,
+    /// How long to wait before the next round.
+    pause: Duration,
+    /// When this round began (CLOCK_MONOTONIC), where it matters.
+    began_ns: u64,
     /// Whose turn it is in this round.
     turns: Vec<Token>,
-    /// How full the fullest kernel buffer of this round was.
-    fullness: f64,
     waiting: Waiting,
     /// Standard error is watched, since it owes something.
     is_owing: bool,
@@ -180,10 +175,9 @@ impl Reactor {
             scratch: vec![0; SCRATCH_BYTES].into(),
             accepted: Vec::new(),
             linger: Linger::new(settings.linger),
-            next: Next::Ask,
-            unasked: 0,
+            pause: Duration::ZERO,
+            began_ns: 0,
             turns: Vec::new(),
-            fullness: 0.0,
             waiting: Waiting::default(),
             is_owing: false,
             half_lines: HalfLines::new(settings.half_line),
@@ -226,9 +220,8 @@ impl Reactor {
             self.wait();
             probes::round_start(self.events.iter().count());
             self.dispatch()?;
-            let records = self.outlet.records();
             self.flush()?;
-            self.see_to_linger(records);
+            self.see_to_linger();
             self.see_to_what_is_owed();
         }
         Ok(())
@@ -250,42 +243,26 @@ impl Reactor {
             }
             return;
         }
-        let next = std::mem::replace(&mut self.next, Next::Ask);
-        if let Next::Wait(wait) = next {
+        let pause = std::mem::take(&mut self.pause);
+        if !pause.is_zero() {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
-            sys::pause(timeout.map_or(wait, |timeout| timeout.min(wait)));
+            sys::pause(timeout.map_or(pause, |timeout| timeout.min(pause)));
             timeout = self.timeout();
         }
-        if next != Next::Ask && self.goes_on_unasked() {
-            return;
-        }
-        self.unasked = 0;
         self.wait_out_a_flood(timeout);
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => self.waiting.succeed(),
             Err(e) => self.wait_blindly(&e, timeout),
         }
+        if self.linger.is_auto() {
+            self.began_ns = sys::monotonic_ns();
+        }
     }
 
-    /// When there is but one source: it has something, or else the next round asks. Saves a call of three; now and then
-    /// it asks all the same, for signals.
-    fn goes_on_unasked(&mut self) -> bool {
-        let Some(token) = self.table.only_one().filter(|_| self.unasked < UNASKED_MAX) else {
-            return false;
-        };
-        self.unasked += 1;
-        self.events.clear();
-        self.table.wake(token, false);
-        true
-    }
-
-    /// Settles what comes before the next round, after one that has brought so many records.
-    fn see_to_linger(&mut self, records: u64) {
-        let fullness = std::mem::take(&mut self.fullness);
-        let is_calm = self.outlet.is_open() && self.stop == Stop::No && !self.table.has_ready();
-        if is_calm && records > 0 {
-            let round = Round { records, fullness };
-            self.next = self.linger.after(round, sys::monotonic_ns());
+    /// Settles how long to wait before the next round. Where a round has left something to read, the next goes on with it.
+    fn see_to_linger(&mut self) {
+        if self.outlet.is_open() && self.stop == Stop::No && !self.table.has_ready() {
+            self.pause = self.linger.after(self.began_ns);
         }
     }
 

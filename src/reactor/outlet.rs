@@ -119,11 +119,6 @@ impl Outlet {
         self.batch.lines_of(endpoint)
     }
 
-    /// How many records wait to be written.
-    pub(super) fn records(&self) -> u64 {
-        self.batch.records()
-    }
-
     /// Tells whether the output takes bytes. While it does not, nothing is to be read, so that the
     /// transports press back on those who send.
     pub(super) fn is_open(&self) -> bool {

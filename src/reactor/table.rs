@@ -167,12 +167,6 @@ impl SourceTable {
         std::mem::replace(&mut self.ready, emptied)
     }
 
-    /// The source that is there, if it is the only one.
-    pub(super) fn only_one(&self) -> Option<Token> {
-        let mut tokens = self.entries.keys();
-        tokens.next().copied().filter(|_| tokens.next().is_none())
-    }
-
     /// Puts back those of a taken list that had no turn.
     pub(super) fn put_back(&mut self, rest: &[Token]) {
         self.ready.extend_from_slice(rest);

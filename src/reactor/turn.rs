@@ -40,7 +40,8 @@ impl Reactor {
             accepted: &mut self.accepted,
             room,
             record_bytes_max: self.settings.bind.record_bytes_max,
-            fullness: &mut self.fullness,
+            is_waiting: self.linger.is_waiting(),
+            fill: self.linger.fill(),
             to_the_end: entry.hung_up || stopping,
             stopping,
             is_retry: entry.backoff.is_some(),
@@ -58,7 +59,9 @@ impl Reactor {
         let (found, errors) = (cx.found, cx.errors);
         self.intakes[intake].counters.errors += errors;
         let lines = self.outlet.lines_of(intake);
-        probes::batch_read(lines.bytes.len() - bytes, lines.records() - records);
+        let (bytes, records) = (lines.bytes.len() - bytes, lines.records() - records);
+        probes::batch_read(bytes, records);
+        self.linger.note(intake, records, bytes);
         self.end_turn(token, turn, found);
         self.adopt(intake);
     }

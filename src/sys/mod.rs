@@ -47,8 +47,7 @@ pub use process::{
 };
 pub use signals::{Request, Signals};
 pub use sockets::{
-    dropped_datagrams, force_receive_buffer, send_without_waiting, tcp_segments_received,
-    unacknowledged_bytes,
+    ReceiveQueue, force_receive_buffer, receive_queue, send_without_waiting, unacknowledged_bytes,
 };
 pub use unwaiting::Unwaiting;
 pub use wait::wait_for_inputs_or_output;

@@ -10,7 +10,7 @@
 use probe::probe;
 
 /// A round begins: the wait is over, and so many descriptors are ready, signals and watched paths among
-/// them. 0 if epoll was not asked: after a linger, the only source there is has its turn.
+/// them.
 #[inline(always)]
 pub fn round_start(ready: usize) {
     probe!(aggregator, round_start, ready);

@@ -5,17 +5,31 @@ use socket2::Socket;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Index of the drop counter in what SO_MEMINFO returns (`SK_MEMINFO_DROPS` in the kernel's
-/// include/uapi/linux/sock_diag.h).
-const MEMINFO_DROPS: usize = 8;
+/// What a socket's receive queue holds, and what it has not held (SO_MEMINFO; `sk_get_meminfo` in the kernel's
+/// net/core/sock.c, `SK_MEMINFO_*` in include/uapi/linux/sock_diag.h).
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiveQueue {
+    /// Memory in use, in bytes, with what the kernel needs for each datagram.
+    used: u32,
+    /// Memory that may be used: twice what was asked for as SO_RCVBUF (`man 7 socket`).
+    limit: u32,
+    /// How many datagrams were dropped since the socket was made because there was no room. It wraps.
+    pub drops: u32,
+}
 
-/// How many datagrams the kernel has dropped because this socket's receive buffer was full, since
-/// the socket was made. A counter of 32 bits, which wraps.
+impl ReceiveQueue {
+    /// How full it is, from 0 to 1.
+    pub fn fill(self) -> f64 {
+        f64::from(self.used) / f64::from(self.limit.max(1))
+    }
+}
+
+/// Asks for the state of a socket's receive queue.
 ///
 /// # Errors
 /// ENOPROTOOPT before Linux 4.12.
-pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut info = [0_u32; MEMINFO_DROPS + 1];
+pub fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<ReceiveQueue> {
+    let mut info = [0_u32; 9];
     let mut length = length_of(&info);
     // SAFETY: `info` and `length` outlive the call; the kernel writes at most `length` bytes of u32
     // (`sk_getsockopt` in net/core/sock.c).
@@ -28,7 +42,8 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
             &raw mut length,
         )
     })?;
-    Ok(info[MEMINFO_DROPS])
+    let [used, limit, _, _, _, _, _, _, drops] = info;
+    Ok(ReceiveQueue { used, limit, drops })
 }
 
 /// Sets a socket's receive buffer above `net.core.rmem_max` (SO_RCVBUFFORCE, `man 7 socket`).
@@ -62,29 +77,6 @@ pub fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     // TIOCOUTQ (include/uapi/linux/sockios.h).
     cvt(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
     Ok(usize::try_from(bytes).unwrap_or(0))
-}
-
-/// How many segments with data a TCP connection has received: packets, before the kernel puts them together. A counter
-/// of 32 bits, which wraps (`tcpi_data_segs_in` of TCP_INFO, since Linux 4.6; include/uapi/linux/tcp.h).
-///
-/// # Errors
-/// When it is no TCP socket.
-pub fn tcp_segments_received(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    // SAFETY: tcp_info is a C struct of integers, valid as zeros; an older kernel leaves what it does not know.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = length_of(&info);
-    // SAFETY: `info` and `length` outlive the call; the kernel writes at most `length` bytes (`do_tcp_getsockopt` in
-    // net/ipv4/tcp.c).
-    cvt(unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    })?;
-    Ok(info.tcpi_data_segs_in)
 }
 
 /// Sends what fits and fails with `WouldBlock` when nothing does, whatever the descriptor's own

@@ -1,6 +1,5 @@
 //! The datagram shape: each message is whole, and holds whole records.
 
-use super::fullness::Capacity;
 use super::source::{TURN_BYTES_MAX, Turn, TurnContext};
 use super::{Transport, udp};
 use crate::failure::{Answer, Call, Failure};
@@ -34,7 +33,6 @@ pub struct DatagramSource {
     /// When those in the ring arrived.
     stamp: Option<Stamp>,
     transport: Transport,
-    capacity: Capacity,
     drops: Drops,
     /// Calls since the kernel's count of drops was looked at.
     unlooked: u32,
@@ -46,14 +44,8 @@ pub struct DatagramSource {
 
 impl DatagramSource {
     pub(super) fn new(socket: Socket, transport: Transport) -> Self {
-        let capacity = match transport {
-            Transport::Unixgram => Capacity::of_datagram_queue(),
-            // In the kernel's count, which is twice what was asked for.
-            _ => Capacity::of_receive_buffer(socket.recv_buffer_size().unwrap_or(0)),
-        };
         Self {
             socket,
-            capacity,
             drops: Drops::default(),
             unlooked: 0,
             has_warned: false,
@@ -67,12 +59,13 @@ impl DatagramSource {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        let before = cx.recorder.lines.records();
-        let bytes_before = cx.recorder.lines.bytes.len();
-        let turn = self.receive(cx);
-        let bytes = cx.recorder.lines.bytes.len() - bytes_before;
-        cx.note_fullness(self.capacity, bytes, before);
-        match turn {
+        if self.transport == Transport::Udp
+            && cx.is_waiting
+            && let Ok(queue) = sys::receive_queue(self.socket.as_fd())
+        {
+            *cx.fill = cx.fill.max(queue.fill());
+        }
+        match self.receive(cx) {
             Turn::Drained if self.is_retired => Turn::Closed,
             turn => turn,
         }
@@ -216,8 +209,8 @@ impl DatagramSource {
             return;
         }
         self.unlooked = 0;
-        match sys::dropped_datagrams(self.socket.as_fd()) {
-            Ok(count) => self.drops.note(count),
+        match sys::receive_queue(self.socket.as_fd()) {
+            Ok(queue) => self.drops.note(queue.drops),
             Err(e) if !std::mem::replace(&mut self.has_warned, true) => {
                 warn!("udp: cannot read the kernel's count of dropped datagrams: {e}");
             }

@@ -1,7 +1,6 @@
 //! Named pipes: make, open, reopen when the last writer has left, connect.
 
 use super::bound_path::{BoundPath, Identity};
-use super::fullness::Capacity;
 use super::plug::Ending;
 use super::reason::Reason;
 use super::source::{self, Turn, TurnContext};
@@ -194,7 +193,7 @@ impl FifoSource {
 
     fn new(reader: File, size: usize, place: Option<Place>, record_bytes_max: usize) -> Self {
         Self {
-            stream: StreamSource::of_fifo(reader, record_bytes_max, Capacity::of_pipe(size)),
+            stream: StreamSource::of_fifo(reader, record_bytes_max),
             place,
             may_have_unseen_end: true, // somebody before us may have left something
             reports_changes: false,

@@ -8,7 +8,6 @@ mod bound_path;
 mod datagram;
 mod endpoint;
 mod fifo;
-mod fullness;
 mod hints;
 mod inherited;
 mod listener;

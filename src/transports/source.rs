@@ -3,7 +3,6 @@
 use super::datagram::DatagramSource;
 use super::endpoint::Endpoint;
 use super::fifo::FifoSource;
-use super::fullness::Capacity;
 use super::hints::Hints;
 use super::listener::Listener;
 use super::stream::Connection;
@@ -56,8 +55,10 @@ pub struct TurnContext<'a> {
     pub room: usize,
     /// Longest record, in bytes without the newline.
     pub record_bytes_max: usize,
-    /// How full the fullest kernel buffer of this round was that has been read, from 0 to 1.
-    pub fullness: &'a mut f64,
+    /// Whether the next look may be put off, so that what a sender keeps back until then would be late.
+    pub is_waiting: bool,
+    /// How full the fullest receive buffer was, from 0 to 1, of those that drop what does not fit. Only then it matters.
+    pub fill: &'a mut f64,
     /// Whether to read until the kernel says that there is nothing more, and not only until it seems so.
     pub to_the_end: bool,
     /// Whether this is the last turn or near it: what ends now is not opened again.
@@ -71,14 +72,6 @@ pub struct TurnContext<'a> {
 }
 
 impl TurnContext<'_> {
-    /// Notes how full a kernel buffer was from which so much has been read since the turn began, when there
-    /// were `records_before`.
-    pub(super) fn note_fullness(&mut self, capacity: Capacity, bytes: usize, records_before: u64) {
-        let records = self.recorder.lines.records() - records_before;
-        let share = capacity.share(bytes, usize::try_from(records).unwrap_or(usize::MAX));
-        *self.fullness = self.fullness.max(share);
-    }
-
     /// How often a call may fail in this turn.
     pub(super) fn tries(&self) -> Tries {
         if self.is_retry {

@@ -1,10 +1,8 @@
 //! TCP: listen, refuse, connect.
 
-use super::fullness::Capacity;
 use super::listener::Listener;
 use super::reason::Reason;
 use super::{BACKLOG, BindOptions, Transport, endpoint};
-use crate::sys;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -62,33 +60,9 @@ pub(super) fn refuse_more(connection: &impl AsFd) {
     let _ = socket.set_linger(Some(Duration::ZERO));
 }
 
-/// Bytes between two looks at a connection's segments: a call in more than a thousand records of the usual size.
-const LOOK_BYTES: usize = 256 << 10;
-
-/// Sees how a connection's bytes are cut into segments, which tells whether its sender has Nagle's algorithm put
-/// records together.
-#[derive(Debug, Default)]
-pub(super) struct SegmentWatch {
-    /// Bytes since the last look.
-    bytes: usize,
-    /// Segments received until then.
-    segments: u32,
-}
-
-impl SegmentWatch {
-    /// Notes that so many bytes have been read; now and then, tells how many such connections hold.
-    pub(super) fn note(&mut self, connection: &impl AsFd, bytes: usize) -> Option<Capacity> {
-        self.bytes += bytes;
-        if self.bytes < LOOK_BYTES {
-            return None;
-        }
-        let bytes = std::mem::take(&mut self.bytes);
-        let segments = sys::tcp_segments_received(connection.as_fd()).ok()?;
-        let new = segments.wrapping_sub(self.segments) as usize;
-        self.segments = segments;
-        // There are none on a kernel that does not count them.
-        bytes.checked_div(new).map(Capacity::of_segments)
-    }
+/// Has the kernel acknowledge at once what has been read.
+pub(super) fn acknowledge(connection: &impl AsFd) {
+    let _ = SockRef::from(connection).set_tcp_quickack(true);
 }
 
 pub(super) fn connect(address: SocketAddr, nagle: bool) -> io::Result<OwnedFd> {
@@ -98,38 +72,4 @@ pub(super) fn connect(address: SocketAddr, nagle: bool) -> io::Result<OwnedFd> {
     }
     socket.connect(&address.into())?;
     Ok(socket.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
-
-    /// What is known of a connection over which so many bytes have come, written so many at a time.
-    fn watched(write: usize, bytes: usize) -> Option<Capacity> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        sender.set_nodelay(true).unwrap();
-        let mut receiver = listener.accept().unwrap().0;
-        let mut watch = SegmentWatch::default();
-        let mut piece = vec![b'x'; write];
-        let mut known = None;
-        for _ in 0..bytes / write {
-            sender.write_all(&piece).unwrap();
-            receiver.read_exact(&mut piece).unwrap();
-            known = watch.note(&receiver, write).or(known);
-        }
-        known
-    }
-
-    #[test]
-    fn segments_of_one_record_fill_a_connection_sooner_than_those_of_many() {
-        assert!(watched(200, LOOK_BYTES - 200).is_none());
-        let (bytes, records) = (20 * 200, 20);
-        let alone = watched(200, LOOK_BYTES + 200).unwrap();
-        assert!((0.45..0.55).contains(&alone.share(bytes, records)));
-        let together = watched(4000, LOOK_BYTES + 4000).unwrap();
-        assert!((0.02..0.03).contains(&together.share(bytes, records)));
-    }
 }
