@@ -154,8 +154,8 @@ pub struct SelfCheck {
     pub ipc: List<Transport>,
 }
 
-/// Is `--linger auto` ever slower than `--linger 0`? Runs both in pairs, cell by cell, in an hour and a half; or some
-/// parts of that.
+/// Is `--linger auto` ever slower than `--linger 0`? Runs both in pairs, cell by cell, in about an hour; or some parts of
+/// that.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "wait")]
 pub struct Wait {

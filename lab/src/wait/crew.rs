@@ -16,6 +16,9 @@ use std::time::Duration;
 /// From the word to the first record: all have it by then.
 const BEFORE_GO_NS: u64 = 30_000_000;
 
+/// How often we look for Ctrl-C while they send: seldom enough that it costs the run nothing.
+const GLANCE_EVERY_NS: u64 = 100_000_000;
+
 /// How often we look whether senders have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -86,7 +89,9 @@ impl Crew {
             let told = stdin.map(|mut stdin| writeln!(stdin, "{go_ns} {stop_ns}"));
             told.transpose().map_err(failed)?;
         }
-        sleep_until(stop_ns); // a signal is seen then
+        while monotonic_ns() < stop_ns && !interrupt.is_set() {
+            sleep_until(stop_ns.min(monotonic_ns() + GLANCE_EVERY_NS));
+        }
         let mut sent = Sent {
             records: vec![0; record::GROUPS.len()],
             seconds: 0.0,

@@ -89,18 +89,22 @@ fn chosen(options: &cli::Wait) -> Result<Vec<Cell>, Error> {
 }
 
 /// About how long a run takes beside its load, in seconds.
-const AROUND_A_RUN: f64 = 0.35;
+const AROUND_A_RUN: f64 = 0.2;
 
 fn announcement(cells: usize, options: &cli::Wait) -> String {
     let runs = 2.0 * f64::from(options.pairs);
     let count = f64::from(u32::try_from(cells).unwrap_or(u32::MAX));
     let minutes = count * runs * (options.seconds + AROUND_A_RUN) / 60.0;
     format!(
-        "{cells} cells, {} pairs of {} s each: about {} min",
-        options.pairs,
-        options.seconds,
+        "{cells} cells, {}: about {} min",
+        pairs(options),
         minutes.ceil()
     )
+}
+
+fn pairs(options: &cli::Wait) -> String {
+    let word = if options.pairs == 1 { "pair" } else { "pairs" };
+    format!("{} {word} of runs of {} s", options.pairs, options.seconds)
 }
 
 /// Runs a cell; nothing if it was interrupted.
@@ -196,14 +200,13 @@ fn where_it_was(options: &cli::Wait, environment: &Environment) -> String {
         Some(format!(", `{name}` {value}"))
     });
     format!(
-        "{date}: {}, {} processors ({}){}; load average {} before the first run; revision {}. {} pairs of {} s each.",
+        "{date}: {}, {} processors ({}){}; load average {} before the first run; revision {}. {}.",
         environment.kernel,
         environment.cpus,
         environment.cpu,
         settings.collect::<String>(),
         environment.load_average,
         environment.git_revision,
-        options.pairs,
-        options.seconds,
+        pairs(options),
     )
 }

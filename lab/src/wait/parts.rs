@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The longest datagram of UDP over IPv4.
 const UDP_MAX: u32 = 65_507;
 
+/// As much of a Unix datagram as the daemon receives.
+const UNIXGRAM_MAX: u32 = 65_535;
+
 /// Up to here a FIFO keeps a write together (PIPE_BUF).
 const FIFO_MAX: u32 = 4096;
 
@@ -74,6 +77,7 @@ fn fitting(transport: Transport, size: u32) -> Option<u32> {
     match transport {
         Fifo if size > FIFO_MAX => None,
         Udp => Some(size.min(UDP_MAX)),
+        Unixgram => Some(size.min(UNIXGRAM_MAX)),
         _ => Some(size),
     }
 }
@@ -260,7 +264,8 @@ mod tests {
                 let most = match group.transport {
                     Fifo => FIFO_MAX,
                     Udp => UDP_MAX,
-                    _ => 65_536,
+                    Unixgram => UNIXGRAM_MAX,
+                    Tcp | Unixsock => 65_536,
                 };
                 assert!((16..=most).contains(&group.size), "{cell}");
                 assert!(cell.qlen.is_none() || group.transport == Unixgram, "{cell}");

@@ -37,7 +37,7 @@ pub fn sender(orders: &Orders) -> Result<Command, Error> {
 /// A service manager that does this.
 ///
 /// # Errors
-/// As [`sender`].
+/// As [`sender()`].
 pub fn manager(order: &Handover) -> Result<Command, Error> {
     command(MANAGER, order)
 }
