@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::wait::Part;
 use argh::FromArgs;
 use log_aggregator::cli::number;
 use log_aggregator::transports::Transport;
@@ -22,6 +23,7 @@ pub enum Command {
     Follow(Follow),
     Report(Report),
     SelfCheck(SelfCheck),
+    Wait(Wait),
 }
 
 /// All five mechanisms in under two minutes: cost, latency and calls of a record, and the way of some.
@@ -152,6 +154,39 @@ pub struct SelfCheck {
     pub ipc: List<Transport>,
 }
 
+/// Is `--linger auto` ever slower than `--linger 0`? Runs both in pairs, cell by cell, in about an hour; or some parts of
+/// that.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "wait")]
+pub struct Wait {
+    /// only this part: sizes, senders, sndbuf, tcp, pipes, qlen, udpbuf, rates, mixed or ci; may be given several times
+    /// (default: all but ci)
+    #[argh(option)]
+    pub part: Vec<Part>,
+    /// only cells with this in their name
+    #[argh(option)]
+    pub cell: Option<String>,
+    /// say which cells there are, and run none
+    #[argh(switch)]
+    pub list: bool,
+    /// how many pairs of runs a cell has (default: 5)
+    #[argh(option, default = "5", from_str_fn(repetitions))]
+    pub pairs: u32,
+    /// how long senders send in a run (default: 1)
+    #[argh(option, default = "1.0", from_str_fn(seconds))]
+    pub seconds: f64,
+    /// write every single run to this file, a line of JSON a cell
+    #[argh(option)]
+    pub json: Option<PathBuf>,
+    /// put the tables between the markers of this document
+    #[argh(option)]
+    pub update: Option<PathBuf>,
+    /// end with status 2 if auto writes less than this share of what 0 writes in a cell, or loses half of what was sent
+    /// beside what 0 loses
+    #[argh(option, from_str_fn(factor))]
+    pub fail_below: Option<f64>,
+}
+
 /// Who counts system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceChoice {
@@ -237,6 +272,21 @@ fn sizes(text: &str) -> Result<List<u32>, String> {
 
 fn rates(text: &str) -> Result<List<u32>, String> {
     list(text, within::<0, 1_000_000>)
+}
+
+fn between(text: &str, low: f64, high: f64) -> Result<f64, String> {
+    let parsed = text.parse().ok();
+    parsed
+        .filter(|number| (low..=high).contains(number))
+        .ok_or_else(|| format!("'{text}' is not a number from {low} to {high}"))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    between(text, 0.01, 3600.0)
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    between(text, 0.0, 10.0)
 }
 
 fn repetitions(text: &str) -> Result<u32, String> {

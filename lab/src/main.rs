@@ -24,6 +24,7 @@ mod sweep;
 mod tally;
 mod trace;
 mod trial;
+mod wait;
 
 use cli::{Command, Options, Quick};
 use log_aggregator::cli::{Request, parse, report as exit_of};
@@ -34,6 +35,9 @@ use std::process::ExitCode;
 const PROGRAM: &str = "lab";
 
 fn main() -> ExitCode {
+    if let Some(done) = wait::perform_role() {
+        return exit_of(PROGRAM, done).into();
+    }
     diagnostics::init(PROGRAM);
     exit_of(PROGRAM, perform()).into()
 }
@@ -58,5 +62,6 @@ fn perform() -> Result<Exit, Error> {
         Command::Follow(options) => follow::run(&options),
         Command::Report(options) => report::run(&options),
         Command::SelfCheck(options) => self_check::run(&options),
+        Command::Wait(options) => wait::run(&options),
     }
 }

@@ -163,7 +163,7 @@ impl Programs {
 
     /// A program as a shell would start it: `cargo run` sets a path of libraries, and the loader would look in each of its
     /// folders, a call for each.
-    fn command(&self, name: &str) -> Command {
+    pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.path(name));
         command.env_remove("LD_LIBRARY_PATH");
         command
@@ -196,19 +196,24 @@ fn linger_argument(linger: Linger) -> String {
     }
 }
 
-/// A daemon that serves one endpoint. It is killed when this is dropped.
+/// A daemon, of one endpoint as a rule. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
     said: BufReader<ChildStdout>,
-    /// Where producers reach it: the argument of `--ipc`.
+    /// Where producers reach it: the argument of `--ipc`. Of several, the first.
     pub endpoint: String,
+    endpoints: Vec<String>,
     /// Its file.
     pub output: PathBuf,
 }
 
 impl Daemon {
-    fn start(mut command: Command, output: PathBuf) -> Result<Self, Error> {
+    /// Starts this command of a daemon, whose output is this file, and returns when it is ready.
+    ///
+    /// # Errors
+    /// When it does not start; it has said why.
+    pub fn start(mut command: Command, output: PathBuf) -> Result<Self, Error> {
         let failed = |reason: &dyn std::fmt::Display| Error::new("start", "a daemon", reason);
         let mut child = command
             .process_group(0) // Ctrl-C is for lab alone, which then ends it
@@ -221,14 +226,24 @@ impl Daemon {
             child,
             said,
             endpoint: String::new(),
+            endpoints: Vec::new(),
             output,
         };
         let ready = daemon.next_line()?;
-        let endpoint = ready["endpoints"][0].as_str();
-        endpoint
-            .map_or("", |text| text)
-            .clone_into(&mut daemon.endpoint);
+        let endpoints = ready["endpoints"].as_array().into_iter().flatten();
+        let endpoints = endpoints.filter_map(|endpoint| endpoint.as_str().map(str::to_owned));
+        daemon.endpoints = endpoints.collect();
+        daemon.endpoint = daemon.endpoints.first().cloned().unwrap_or_default();
         Ok(daemon)
+    }
+
+    /// Where it is reached over this transport; empty if it is not.
+    pub fn endpoint_of(&self, transport: Transport) -> &str {
+        let is_it = |endpoint: &&String| {
+            let kind = endpoint.split_once('=').map(|(kind, _)| kind);
+            kind == Some(transport.name())
+        };
+        self.endpoints.iter().find(is_it).map_or("", String::as_str)
     }
 
     /// Its process.

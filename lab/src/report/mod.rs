@@ -22,12 +22,12 @@ mod point;
 mod rank;
 mod seed;
 mod summary;
-mod table;
+pub mod table;
 mod tables;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod value;
+pub mod value;
 mod warnings;
 
 use crate::cli;
