@@ -156,9 +156,10 @@ pub fn conclusion(rows: &[Row]) -> Option<String> {
         .max_by(most)
         .filter(|(_, figures)| figures.lost_points.value > 0.0)
     {
-        let [auto, zero] = figures.lost.map(percent);
-        text +=
-            &format!(" The most that auto lost more is in `{cell}`: {auto} % and not {zero} %.");
+        let points = percent(figures.lost_points.value);
+        text += &format!(
+            " The most that auto lost beyond 0 is in `{cell}`: {points} percentage points of what was sent."
+        );
     }
     Some(text)
 }
@@ -274,7 +275,13 @@ mod tests {
             text.contains("The worst is `sizes/fifo/size=64`: 0.50 of"),
             "{text}"
         );
+        assert!(!text.contains("lost"), "{text}");
         assert_eq!(conclusion(&rows()[2..]), None);
+        let text = conclusion(&[row(Udp, 1200, 3600)]).unwrap();
+        assert!(
+            text.contains("`sizes/udp/size=64`: 60.0 percentage points"),
+            "{text}"
+        );
     }
 
     #[test]
