@@ -104,6 +104,8 @@ pub struct Reactor {
     pause: Duration,
     /// When this round began (CLOCK_MONOTONIC), where it matters.
     began_ns: u64,
+    /// Those whose senders may keep records back until we have acknowledged what was read.
+    unreleased: Vec<Token>,
     /// Whose turn it is in this round.
     turns: Vec<Token>,
     waiting: Waiting,
@@ -177,6 +179,7 @@ impl Reactor {
             linger: Linger::new(settings.linger),
             pause: Duration::ZERO,
             began_ns: 0,
+            unreleased: Vec::new(),
             turns: Vec::new(),
             waiting: Waiting::default(),
             is_owing: false,
@@ -248,6 +251,12 @@ impl Reactor {
             // Beside the poll: that knows only milliseconds, and would end at the next record.
             sys::pause(timeout.map_or(pause, |timeout| timeout.min(pause)));
             timeout = self.timeout();
+        }
+        // After the pause, so that it brings what came meanwhile.
+        for token in self.unreleased.drain(..) {
+            if let Some(entry) = self.table.get_mut(token) {
+                entry.source.release();
+            }
         }
         self.wait_out_a_flood(timeout);
         match self.poll.poll(&mut self.events, timeout) {

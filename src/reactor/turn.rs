@@ -57,6 +57,9 @@ impl Reactor {
         };
         (self.half_lines).settle(token, turn, &mut entry.source, &mut cx.recorder);
         let (found, errors) = (cx.found, cx.errors);
+        if self.linger.is_waiting() && entry.source.may_keep_back() {
+            self.unreleased.push(token);
+        }
         self.intakes[intake].counters.errors += errors;
         let lines = self.outlet.lines_of(intake);
         let (bytes, records) = (lines.bytes.len() - bytes, lines.records() - records);

@@ -55,7 +55,7 @@ pub struct TurnContext<'a> {
     pub room: usize,
     /// Longest record, in bytes without the newline.
     pub record_bytes_max: usize,
-    /// Whether the next look may be put off, so that what a sender keeps back until then would be late.
+    /// Whether the next look may be put off.
     pub is_waiting: bool,
     /// How full the fullest receive buffer was, from 0 to 1, of those that drop what does not fit. Only then it matters.
     pub fill: &'a mut f64,
@@ -177,6 +177,18 @@ impl Source {
             Self::Datagrams(datagrams) => datagrams.stop(),
             // Writers learn of it when the last read end is closed.
             Self::Fifo(_) => {}
+        }
+    }
+
+    /// Tells whether its sender may keep records back until [`release`](Self::release).
+    pub fn may_keep_back(&self) -> bool {
+        matches!(self, Self::Connection(connection) if connection.may_keep_back())
+    }
+
+    /// Has the sender send what it keeps back until we have acknowledged what was before.
+    pub fn release(&self) {
+        if let Self::Connection(connection) = self {
+            connection.release();
         }
     }
 

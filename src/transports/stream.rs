@@ -171,10 +171,9 @@ impl Connection {
     }
 
     pub(super) fn turn(&mut self, cx: &mut TurnContext<'_>) -> Turn {
-        let turn = self.stream.turn(cx, cx.to_the_end);
-        if turn == Turn::Drained && cx.is_waiting && self.transport == Transport::Tcp {
-            return self.take_what_is_held_back(cx);
-        }
+        // Where a wait may follow, read on: the first read acknowledges, and what the peer has kept back for that is there.
+        let to_the_end = cx.to_the_end || (cx.is_waiting && self.may_keep_back());
+        let turn = self.stream.turn(cx, to_the_end);
         if turn == Turn::Drained && cx.stopping && self.transport == Transport::Tcp {
             tcp::refuse_more(&self.stream);
             return self.stream.turn(cx, true);
@@ -182,16 +181,14 @@ impl Connection {
         turn
     }
 
-    /// Has the kernel acknowledge what was read, and reads what that brings, before a wait. A sender with Nagle's algorithm
-    /// keeps records back until those before them are acknowledged, for which our kernel takes up to 40 ms
-    /// (`tcp_send_delayed_ack` in net/ipv4/tcp_output.c); to it they would be late by that, not by the wait.
-    fn take_what_is_held_back(&mut self, cx: &mut TurnContext<'_>) -> Turn {
+    /// Tells whether the peer may keep records back until what was before is acknowledged.
+    pub(super) fn may_keep_back(&self) -> bool {
+        self.transport == Transport::Tcp
+    }
+
+    /// Has the peer send what it keeps back.
+    pub(super) fn release(&self) {
         tcp::acknowledge(&self.stream);
-        let turn = self.stream.turn(cx, cx.to_the_end);
-        if turn == Turn::Drained && self.stream.taken() > 0 {
-            tcp::acknowledge(&self.stream);
-        }
-        turn
     }
 
     pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>) {
@@ -309,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sender_keeps_back_until_it_is_acknowledged_comes_before_a_wait() {
+    fn what_a_sender_keeps_back_until_the_read_comes_before_a_wait() {
         let (without, with) = (turns_with_both(false), turns_with_both(true));
         // Not always: the kernel acknowledges some at once, and may deliver late.
         assert!(with > without + 20, "{with} in place of {without}");

@@ -60,8 +60,10 @@ pub(super) fn refuse_more(connection: &impl AsFd) {
     let _ = socket.set_linger(Some(Duration::ZERO));
 }
 
-/// Has the kernel acknowledge at once what has been read.
+/// Has the kernel acknowledge at once what has been read (TCP_QUICKACK, `man 7 tcp`). By itself it may take up to 40 ms
+/// (`tcp_send_delayed_ack` in net/ipv4/tcp_output.c), for which a sender with Nagle's algorithm keeps back what it writes.
 pub(super) fn acknowledge(connection: &impl AsFd) {
+    // It fails only where there is nothing to acknowledge any more.
     let _ = SockRef::from(connection).set_tcp_quickack(true);
 }
 

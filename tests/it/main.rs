@@ -23,6 +23,7 @@ mod lasting;
 mod launch;
 mod likeness;
 mod limits;
+mod linger;
 mod locks;
 mod memcheck;
 mod memory;

@@ -103,6 +103,8 @@ pub struct Linger {
     rest_until_ns: u64,
     /// The time from one round to the next that the wait in use aims at, 0 for none.
     cycle_ns: f64,
+    /// What the last wait aimed at.
+    aimed_ns: f64,
 }
 
 /// What the rounds are for.
@@ -121,16 +123,17 @@ impl Linger {
     pub fn new(policy: LingerPolicy) -> Self {
         Self {
             policy,
-            round: Run::default(),
+            round: Run::new(),
             fill: 0.0,
             last_ns: None,
             stage: Stage::Usual,
-            run: Run::default(),
+            run: Run::new(),
             skipped: 0,
-            bare: Run::default(),
+            bare: Run::new(),
             bare_ns: 0,
             rest_until_ns: 0,
             cycle_ns: 0.0,
+            aimed_ns: 0.0,
         }
     }
 
@@ -187,13 +190,13 @@ impl Linger {
             }
             self.begin(Stage::Usual, 0);
             self.run.begin_anew();
-            self.cycle_ns = 0.0;
+            (self.cycle_ns, self.aimed_ns) = (0.0, 0.0);
             return 0.0;
         }
         if self.skipped > 0 {
             self.skipped -= 1;
         } else {
-            self.run.add(&self.round, since);
+            self.run.add(&self.round, since, self.room_ns(since));
         }
         match self.stage {
             Stage::Usual => self.usual(began_ns),
@@ -207,10 +210,23 @@ impl Linger {
             Stage::Bare => 0.0,
             Stage::Tried(cycle) => cycle,
         };
-        if self.fill > 0.0 {
-            cycle.min(since * FILL_MAX / self.fill)
+        // A round takes longer than the wait that it aims at: so much is left for that.
+        let late = if self.aimed_ns > 0.0 {
+            since - self.aimed_ns
         } else {
-            cycle
+            0.0
+        };
+        self.aimed_ns = cycle.min(self.room_ns(since) - late.max(0.0)).max(0.0);
+        self.aimed_ns
+    }
+
+    /// After what time the fullest receive buffer that drops what does not fit would be as full as it may get, if more came
+    /// as in this round, which began so long after the one before.
+    fn room_ns(&self, since_ns: f64) -> f64 {
+        if self.fill > 0.0 {
+            since_ns * FILL_MAX / self.fill
+        } else {
+            f64::INFINITY
         }
     }
 
@@ -235,11 +251,8 @@ impl Linger {
             // They have become rare.
             self.cycle_ns = 0.0;
             self.run.forget();
-        } else if self.wait_ns() > 0.0 {
-            self.begin(Stage::Bare, ROUNDS_BETWEEN);
         } else {
-            self.take_for_bare(now_ns);
-            self.try_longer(now_ns);
+            self.begin(Stage::Bare, ROUNDS_BETWEEN);
         }
     }
 
@@ -247,14 +260,10 @@ impl Linger {
         self.cycle_ns - OVERSLEEP_NS
     }
 
-    fn take_for_bare(&mut self, now_ns: u64) {
-        self.bare.clone_from(&self.run);
-        self.bare_ns = now_ns;
-    }
-
     fn see_bare(&mut self, now_ns: u64) {
         if self.run.is_sample() {
-            self.take_for_bare(now_ns);
+            self.bare.clone_from(&self.run);
+            self.bare_ns = now_ns;
             self.try_longer(now_ns);
         }
     }
@@ -263,7 +272,8 @@ impl Linger {
     fn try_longer(&mut self, now_ns: u64) {
         let shortest =
             (ROUNDS_WORTH * self.bare.ns / f64::from(self.bare.rounds)).max(OVERSLEEP_NS * 1.1);
-        let longest = CYCLE_MAX_NS.min(RECORDS_ENOUGH / SHARE * self.bare.ns / self.bare.records);
+        let enough = RECORDS_ENOUGH / SHARE * self.bare.ns / self.bare.records;
+        let longest = CYCLE_MAX_NS.min(enough).min(self.bare.room_ns);
         if shortest > longest {
             self.cycle_ns = 0.0;
             self.rest(now_ns, SAMPLE_NS);
@@ -295,7 +305,6 @@ impl Linger {
             }
             self.rest(now_ns, self.bare.ns);
         } else {
-            // A round takes longer than the wait that it aims at: so much is left for that.
             let took = self.run.ns / f64::from(self.run.rounds);
             let left = SHARE * took / ratio - (took - cycle);
             self.cycle_ns = self.cycle_ns.min(left.max(0.0));

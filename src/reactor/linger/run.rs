@@ -5,12 +5,14 @@ use super::{
 };
 
 /// Rounds, summed up. A round of its own has no time yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     /// From the begin of the round before the first to that of the last.
     pub(super) ns: f64,
     pub(super) rounds: u32,
     pub(super) records: f64,
+    /// The shortest time after which a receive buffer that drops what does not fit would be as full as it may get.
+    pub(super) room_ns: f64,
     /// By endpoint.
     parts: Vec<Part>,
 }
@@ -32,8 +34,19 @@ const RECORD_LOAD: f64 = 1000.0;
 const CHANCE: f64 = 3.0;
 
 impl Run {
+    pub(super) fn new() -> Self {
+        Self {
+            ns: 0.0,
+            rounds: 0,
+            records: 0.0,
+            room_ns: f64::INFINITY,
+            parts: Vec::new(),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         (self.ns, self.rounds, self.records) = (0.0, 0, 0.0);
+        self.room_ns = f64::INFINITY;
         for part in &mut self.parts {
             (part.records, part.load) = (0.0, 0.0);
         }
@@ -61,8 +74,9 @@ impl Run {
     }
 
     /// Adds a round that began so long after the one before.
-    pub(super) fn add(&mut self, round: &Self, since_ns: f64) {
+    pub(super) fn add(&mut self, round: &Self, since_ns: f64, room_ns: f64) {
         self.ns += since_ns;
+        self.room_ns = self.room_ns.min(room_ns);
         self.rounds += 1;
         self.records += round.records;
         if self.parts.len() < round.parts.len() {
