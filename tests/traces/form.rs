@@ -1,7 +1,7 @@
 //! What every script has in common, and where a tracer may look on.
 
 use crate::harness::{aggregator, run, skip};
-use crate::trace::{script, scripts, tracing};
+use crate::trace::{bpftrace, script, scripts, tracing};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -46,7 +46,7 @@ fn the_daemon_has_its_probes() {
     };
     let program = aggregator().get_program().to_owned();
     let program = program.to_str().unwrap();
-    let output = run(Command::new("bpftrace").args(["-l", &format!("usdt:{program}:*")]));
+    let output = run(Command::new(bpftrace()).args(["-l", &format!("usdt:{program}:*")]));
     let listed = String::from_utf8(output.stdout).unwrap();
     let begin = format!("usdt:{program}:aggregator:");
     let mut names: Vec<&str> = listed

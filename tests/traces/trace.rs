@@ -2,6 +2,7 @@
 
 use crate::harness::{self, Folder, has_program, wait_for};
 use std::collections::HashMap;
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -11,9 +12,14 @@ use std::time::{Duration, Instant};
 /// Held by the test that traces.
 static TRACING: Mutex<()> = Mutex::new(());
 
+/// The tracer: `bpftrace`, or what the environment names in BPFTRACE, for another version than the installed one.
+pub fn bpftrace() -> String {
+    env::var("BPFTRACE").unwrap_or_else(|_| "bpftrace".into())
+}
+
 /// The right to trace, or why there is none.
 pub fn tracing() -> Result<MutexGuard<'static, ()>, &'static str> {
-    if !has_program("bpftrace") {
+    if !has_program(&bpftrace()) {
         return Err("bpftrace is not installed");
     }
     if fs::metadata("/sys/kernel/tracing/events/raw_syscalls").is_err() {
@@ -60,6 +66,10 @@ impl Trace {
                 text.contains("Ctrl-C to end") || trace.has_failed()
             });
             assert!(!trace.has_failed(), "{}: {}", trace.name, trace.errors());
+            // Of the script: bpftrace warns of the limit on locked memory by itself.
+            let errors = trace.errors();
+            let warned = |line: &str| line.contains("WARNING") && !line.contains("MEMLOCK");
+            assert!(!errors.lines().any(warned), "{}: {errors}", trace.name);
         }
         traces
     }
@@ -69,8 +79,11 @@ impl Trace {
         let (output, errors) = (folder.path(&run), folder.path(&format!("{run}.errors")));
         let mut command = Command::new(script(name));
         if args.first().is_some_and(|arg| arg.starts_with('-')) {
-            command = Command::new("bpftrace");
+            command = Command::new(bpftrace());
             command.args(args).arg(script(name));
+        } else if env::var_os("BPFTRACE").is_some() {
+            command = Command::new(bpftrace());
+            command.arg(script(name)).args(args);
         } else {
             command.args(args);
         }

@@ -30,6 +30,7 @@ use figures::{Figures, Pair};
 use journal::Journal;
 use log_aggregator::diagnostics::tell;
 use log_aggregator::error::{Error, Exit};
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 use summary::Row;
 use trial::Bench;
@@ -41,7 +42,9 @@ use trial::Bench;
 pub fn run(options: &cli::Wait) -> Result<Exit, Error> {
     let cells = chosen(options)?;
     if options.list {
-        cells.iter().for_each(|cell| println!("{cell}"));
+        // Who reads a part of it, as `head` does, wants no more.
+        let mut out = io::stdout().lock();
+        let _ = cells.iter().try_for_each(|cell| writeln!(out, "{cell}"));
         return Ok(Exit::Success);
     }
     if let Some(path) = &options.update {
