@@ -46,6 +46,7 @@ impl Reactor {
             stopping,
             is_retry: entry.backoff.is_some(),
             found: false,
+            bytes: 0,
             errors: 0,
         };
         let lines = &cx.recorder.lines;
@@ -56,7 +57,7 @@ impl Reactor {
             entry.source.turn(&mut cx)
         };
         (self.half_lines).settle(token, turn, &mut entry.source, &mut cx.recorder);
-        let (found, errors) = (cx.found, cx.errors);
+        let (found, errors, bytes_read) = (cx.found, cx.errors, cx.bytes);
         if self.linger.is_waiting() && entry.source.may_keep_back() {
             self.unreleased.push(token);
         }
@@ -64,7 +65,7 @@ impl Reactor {
         let lines = self.outlet.lines_of(intake);
         let (bytes, records) = (lines.bytes.len() - bytes, lines.records() - records);
         probes::batch_read(bytes, records);
-        self.linger.note(intake, records, bytes);
+        self.linger.note(intake, records, bytes_read);
         self.end_turn(token, turn, found);
         self.adopt(intake);
     }

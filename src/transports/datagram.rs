@@ -152,6 +152,7 @@ impl DatagramSource {
             && let Some(index) = self.held.next()
         {
             let (bytes, cut) = self.ring.datagram(index);
+            cx.bytes += bytes.len();
             let made_before = cx.made();
             let max = cx.record_bytes_max;
             cx.recorder.datagram(&mut scanner, bytes, cut, max);

@@ -67,6 +67,8 @@ pub struct TurnContext<'a> {
     pub is_retry: bool,
     /// Set when the turn has got anything from the kernel.
     pub found: bool,
+    /// How many bytes that was.
+    pub bytes: usize,
     /// How many calls have failed for another reason than that there was nothing, or an interruption.
     pub errors: u64,
 }

@@ -68,6 +68,7 @@ impl<R: Read> StreamSource<R> {
                     tries.succeed();
                     cx.found = true;
                     self.taken += bytes;
+                    cx.bytes += bytes;
                     let made_before = cx.made();
                     cx.recorder.arrived();
                     let max = cx.record_bytes_max;
@@ -278,6 +279,7 @@ mod tests {
             stopping: false,
             is_retry: false,
             found: false,
+            bytes: 0,
             errors: 0,
         };
         let end = run(&mut cx);

@@ -33,6 +33,13 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// The ratio by which a cell is judged: that of the group that fares worst, since a fast one may hide a slow one.
+    pub fn worst(&self) -> &Value {
+        let all = self.groups.iter().chain([&self.ratio]);
+        all.min_by(|a, b| a.value.total_cmp(&b.value))
+            .unwrap_or(&self.ratio)
+    }
+
     /// Those of some pairs; `None` of none.
     pub fn of(pairs: &[Pair]) -> Option<Self> {
         let each = |value: &dyn Fn(&Pair) -> f64| -> Vec<f64> { pairs.iter().map(value).collect() };

@@ -136,10 +136,10 @@ fn figures(rows: &[Row]) -> impl Iterator<Item = (&Cell, &Figures)> {
 
 /// The median of the cells, and the worst of them, in a sentence each; nothing of no cell.
 pub fn conclusion(rows: &[Row]) -> Option<String> {
-    let ratios: Vec<f64> = figures(rows).map(|(_, it)| it.ratio.value).collect();
+    let ratios: Vec<f64> = figures(rows).map(|(_, it)| it.worst().value).collect();
     let middle = median(&ratios)?;
     let (cell, worst) =
-        figures(rows).min_by(|(_, a), (_, b)| a.ratio.value.total_cmp(&b.ratio.value))?;
+        figures(rows).min_by(|(_, a), (_, b)| a.worst().value.total_cmp(&b.worst().value))?;
     let below = ratios.iter().filter(|ratio| **ratio < 0.9).count();
     let mut text = format!(
         "Cells: {}, {} skipped. Their median is {}, {below} below 0.9. The worst is `{cell}`: {} of what `--linger 0` \
@@ -147,7 +147,7 @@ pub fn conclusion(rows: &[Row]) -> Option<String> {
         rows.len(),
         rows.len() - ratios.len(),
         ratio(middle),
-        spread(&worst.ratio),
+        spread(worst.worst()),
     );
     let most = |a: &(&Cell, &Figures), b: &(&Cell, &Figures)| {
         a.1.lost_points.value.total_cmp(&b.1.lost_points.value)
@@ -169,18 +169,18 @@ pub fn conclusion(rows: &[Row]) -> Option<String> {
 /// # Errors
 /// The worst cell that is or does.
 pub fn judge(rows: &[Row], factor: f64) -> Result<(), Error> {
-    let slow = |figures: &Figures| figures.ratio.value < factor;
+    let slow = |figures: &Figures| figures.worst().value < factor;
     let lossy = |figures: &Figures| figures.lost_points.value > LOST_POINTS_MAX;
     let bad = figures(rows).filter(|(_, figures)| slow(figures) || lossy(figures));
     let mut bad: Vec<(&Cell, &Figures)> = bad.collect();
-    bad.sort_by(|(_, a), (_, b)| a.ratio.value.total_cmp(&b.ratio.value));
+    bad.sort_by(|(_, a), (_, b)| a.worst().value.total_cmp(&b.worst().value));
     let Some((cell, worst)) = bad.first() else {
         return Ok(());
     };
     let said = if slow(worst) {
         format!(
             "auto writes {} of what 0 does, less than {}",
-            ratio(worst.ratio.value),
+            ratio(worst.worst().value),
             number(factor)
         )
     } else {

@@ -64,8 +64,8 @@ const PAUSE_NS: f64 = 5_000_000.0;
 const SAMPLE_RECORDS: f64 = 100.0;
 const SAMPLE_NS: f64 = 1_000_000.0;
 
-/// An endpoint that is slower than the others has so many records looked at, for so long at most.
-const SAMPLE_RECORDS_OF_ONE: f64 = 50.0;
+/// An endpoint that is slower than the others has so much of its load looked at, for so long at most.
+const SAMPLE_LOAD_OF_ONE: f64 = 50.0;
 const SAMPLE_NS_MAX: f64 = 50_000_000.0;
 
 /// Rounds of a sample at least.
@@ -78,8 +78,24 @@ const ROUNDS_BETWEEN: u32 = 2;
 /// How long nothing is tried after a trial, in multiples of what that has cost.
 const REST: f64 = 100.0;
 
-/// From here on, a ratio of rates leaves no doubt.
+/// How long nothing is tried after a trial that has held up nobody, at most.
+const REST_MAX_NS: f64 = 500_000_000.0;
+
+/// From here on, a ratio of rates leaves no doubt, if so much load was to be expected.
 const CLEARLY_HELD_UP: f64 = 2.0;
+const CLEAR_LOAD: f64 = 10.0;
+
+/// After a change of the load, a trial comes when so many times the last one's look without a wait have passed.
+const REST_AFTER_CHANGE: f64 = 10.0;
+
+/// The shortest wait is this share of [`OVERSLEEP_NS`]: less is not worth the call.
+const WAIT_MIN: f64 = 0.1;
+
+/// A pause that a trial may have made counts as what it has cost, up to this.
+const DEAREST_NS: f64 = 50_000_000.0;
+
+/// Share of the newest round in the averages.
+const NEWEST: f64 = 1.0 / 8.0;
 
 /// Looks at rounds and says how long to wait before the next.
 #[derive(Debug)]
@@ -96,6 +112,8 @@ pub struct Linger {
     run: Run,
     /// How many rounds of the stage are still to be left out.
     skipped: u32,
+    /// What came with the usual wait before that was looked at.
+    waited: Run,
     /// What came without a wait, last time.
     bare: Run,
     /// When that was, and from when on the next trial may be.
@@ -105,6 +123,9 @@ pub struct Linger {
     cycle_ns: f64,
     /// What the last wait aimed at.
     aimed_ns: f64,
+    /// Averages of the last rounds: the time of one, and its records.
+    round_ns: f64,
+    round_records: f64,
 }
 
 /// What the rounds are for.
@@ -129,11 +150,14 @@ impl Linger {
             stage: Stage::Usual,
             run: Run::new(),
             skipped: 0,
+            waited: Run::new(),
             bare: Run::new(),
             bare_ns: 0,
             rest_until_ns: 0,
             cycle_ns: 0.0,
             aimed_ns: 0.0,
+            round_ns: 0.0,
+            round_records: 0.0,
         }
     }
 
@@ -149,7 +173,10 @@ impl Linger {
 
     /// Tells whether a wait may follow this round.
     pub fn is_waiting(&self) -> bool {
-        self.stage != Stage::Usual || self.wait_ns() > 0.0
+        match self.policy {
+            LingerPolicy::Fixed(wait) => !wait.is_zero(),
+            LingerPolicy::Auto => self.stage != Stage::Usual || self.wait_ns() > 0.0,
+        }
     }
 
     /// Where a source that drops what does not fit into its receive buffer notes how full that was, from 0 to 1.
@@ -162,19 +189,17 @@ impl Linger {
         if !self.round.has_records() {
             return Duration::ZERO;
         }
-        match self.policy {
-            LingerPolicy::Fixed(wait) => {
-                self.round.clear();
-                wait
-            }
+        let wait = match self.policy {
+            LingerPolicy::Fixed(wait) => wait,
             LingerPolicy::Auto => {
                 let cycle = self.cycle_after(began_ns);
-                self.round.clear();
-                self.fill = 0.0;
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 1 ms
                 Duration::from_nanos((cycle - OVERSLEEP_NS).max(0.0) as u64).min(LINGER_MAX)
             }
-        }
+        };
+        self.round.clear();
+        self.fill = 0.0;
+        wait
     }
 
     /// The time from this round to the next that is aimed at.
@@ -183,16 +208,16 @@ impl Linger {
         let last = self.last_ns.replace(began_ns);
         let since = last.map_or(0, |last| began_ns.saturating_sub(last)) as f64;
         if !(1.0..PAUSE_NS).contains(&since) {
-            // The first record after a pause is written at once, and so is the second. If a trial has made the pause, it
-            // was a dear one.
-            if let Stage::Tried(_) = self.stage {
-                self.rest(began_ns, since.min(10.0 * PAUSE_NS));
-            }
-            self.begin(Stage::Usual, 0);
-            self.run.begin_anew();
-            (self.cycle_ns, self.aimed_ns) = (0.0, 0.0);
+            // The first record after a pause is written at once, and so is the second.
+            self.forget_all(began_ns, since);
             return 0.0;
         }
+        if self.run.is_new(&self.round) && self.wait_ns() > 0.0 {
+            // The wait was tried without this endpoint.
+            self.forget_all(began_ns, 0.0);
+        }
+        self.round_ns += (since - self.round_ns) * NEWEST;
+        self.round_records += (self.round.records - self.round_records) * NEWEST;
         if self.skipped > 0 {
             self.skipped -= 1;
         } else {
@@ -206,7 +231,7 @@ impl Linger {
         let cycle = match self.stage {
             // At the pace of this round, none would come meanwhile.
             Stage::Usual if self.cycle_ns * self.round.records < since => 0.0,
-            Stage::Usual => self.cycle_ns,
+            Stage::Usual => self.cycle_that_is_worth_it(),
             Stage::Bare => 0.0,
             Stage::Tried(cycle) => cycle,
         };
@@ -230,6 +255,28 @@ impl Linger {
         }
     }
 
+    /// The usual cycle, if as many come in it by the last rounds' pace as are worth a wait, and no more than are enough.
+    fn cycle_that_is_worth_it(&self) -> f64 {
+        let records = self.cycle_ns / self.round_ns * self.round_records;
+        if records < ROUNDS_WORTH {
+            return 0.0;
+        }
+        self.cycle_ns * (RECORDS_ENOUGH / records).min(1.0)
+    }
+
+    /// Begins as one that knows nothing. If a trial has made the pause before, it was a dear one.
+    fn forget_all(&mut self, now_ns: u64, pause_ns: f64) {
+        match self.stage {
+            Stage::Tried(_) => self.rest(now_ns, pause_ns.min(DEAREST_NS)),
+            Stage::Usual | Stage::Bare if self.cycle_ns > 0.0 => self.rest_until_ns = now_ns,
+            Stage::Usual | Stage::Bare => {}
+        }
+        self.begin(Stage::Usual, 0);
+        self.run.begin_anew();
+        (self.cycle_ns, self.aimed_ns) = (0.0, 0.0);
+        (self.round_ns, self.round_records) = (0.0, 0.0);
+    }
+
     fn begin(&mut self, stage: Stage, skipped: u32) {
         self.stage = stage;
         self.skipped = skipped;
@@ -243,17 +290,29 @@ impl Linger {
     }
 
     fn usual(&mut self, now_ns: u64) {
-        if now_ns < self.rest_until_ns || !self.run.is_sample() {
+        let is_due = now_ns >= self.rest_until_ns && self.run.is_sample();
+        if !is_due && !self.has_load_changed(now_ns) {
             self.run.forget();
-            return;
-        }
-        if self.run.ns / self.run.records * ROUNDS_WORTH > CYCLE_MAX_NS {
+        } else if self.run.ns / self.run.records * ROUNDS_WORTH > CYCLE_MAX_NS {
             // They have become rare.
             self.cycle_ns = 0.0;
             self.run.forget();
         } else {
+            self.waited.clone_from(&self.run);
             self.begin(Stage::Bare, ROUNDS_BETWEEN);
         }
+    }
+
+    /// Tells whether more comes than without a wait: the wait in use was not tried with such a load.
+    fn has_load_changed(&self, now_ns: u64) -> bool {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // less than a second
+        let soon = self.bare_ns + (REST_AFTER_CHANGE * self.bare.ns) as u64;
+        let is_seen = self.run.rounds >= SAMPLE_ROUNDS && self.run.ns >= SAMPLE_NS;
+        if self.wait_ns() <= 0.0 || !is_seen || now_ns < soon {
+            return false;
+        }
+        let (ratio, doubt) = self.bare.slower_than(&self.run, CLEAR_LOAD);
+        ratio > 1.0 + doubt
     }
 
     fn wait_ns(&self) -> f64 {
@@ -261,17 +320,34 @@ impl Linger {
     }
 
     fn see_bare(&mut self, now_ns: u64) {
-        if self.run.is_sample() {
-            self.bare.clone_from(&self.run);
-            self.bare_ns = now_ns;
-            self.try_longer(now_ns);
+        if !self.run.is_sample_of_each() {
+            return;
         }
+        self.bare.clone_from(&self.run);
+        self.bare_ns = now_ns;
+        let (ratio, doubt) = self.waited.slower_than(&self.bare, CLEAR_LOAD);
+        if self.wait_ns() > 0.0 && ratio > 1.0 + doubt {
+            self.shorten(&self.waited.clone(), self.cycle_ns, ratio);
+        }
+        if now_ns >= self.rest_until_ns {
+            self.try_longer(now_ns);
+        } else {
+            self.begin(Stage::Usual, 1);
+        }
+    }
+
+    /// Makes the usual wait fit, after a run in which so many times less came than without a wait.
+    fn shorten(&mut self, run: &Run, cycle: f64, ratio: f64) {
+        // A round takes longer than the wait that it aims at: so much is left for that.
+        let took = run.ns / f64::from(run.rounds);
+        let left = SHARE * took / ratio - (took - cycle);
+        self.cycle_ns = self.cycle_ns.min(left.max(0.0));
     }
 
     /// Begins to try a longer wait than the usual one, or goes on as usual if there is none.
     fn try_longer(&mut self, now_ns: u64) {
-        let shortest =
-            (ROUNDS_WORTH * self.bare.ns / f64::from(self.bare.rounds)).max(OVERSLEEP_NS * 1.1);
+        let shortest = (ROUNDS_WORTH * self.bare.ns / f64::from(self.bare.rounds))
+            .max(OVERSLEEP_NS * (1.0 + WAIT_MIN));
         let enough = RECORDS_ENOUGH / SHARE * self.bare.ns / self.bare.records;
         let longest = CYCLE_MAX_NS.min(enough).min(self.bare.room_ns);
         if shortest > longest {
@@ -287,7 +363,7 @@ impl Linger {
         if self.run.rounds < SAMPLE_ROUNDS {
             return;
         }
-        let (ratio, doubt) = self.run.slower_than(&self.bare);
+        let (ratio, doubt) = self.run.slower_than(&self.bare, CLEAR_LOAD);
         // What is not clear needs as long a look: the scheduler may have kept the senders from a processor.
         let is_clear = ratio > CLEARLY_HELD_UP + doubt;
         if !is_clear && self.run.ns < self.bare.ns.min(SAMPLE_NS_MAX) {
@@ -295,7 +371,9 @@ impl Linger {
         }
         let was = self.cycle_ns;
         if ratio <= 1.0 + doubt {
-            self.cycle_ns = SHARE * cycle;
+            // Other limits may have cut the waits.
+            let took = self.run.ns / f64::from(self.run.rounds);
+            self.cycle_ns = SHARE * cycle.min(took);
             if self.cycle_ns > was * GROWTH_MIN {
                 return if now_ns - self.bare_ns < FRESH_NS {
                     self.try_longer(now_ns);
@@ -303,13 +381,11 @@ impl Linger {
                     self.begin(Stage::Bare, ROUNDS_BETWEEN);
                 };
             }
-            self.rest(now_ns, self.bare.ns);
+            self.rest(now_ns, self.bare.ns.min(REST_MAX_NS / REST));
         } else {
-            let took = self.run.ns / f64::from(self.run.rounds);
-            let left = SHARE * took / ratio - (took - cycle);
-            self.cycle_ns = self.cycle_ns.min(left.max(0.0));
+            self.shorten(&self.run.clone(), cycle, ratio);
             let lost = self.run.ns * (1.0 - 1.0 / ratio);
-            self.rest(now_ns, lost + if was > 0.0 { self.bare.ns } else { 0.0 });
+            self.rest(now_ns, lost);
         }
         self.begin(Stage::Usual, 1);
     }

@@ -1,7 +1,7 @@
 //! What came in some rounds, and in what time.
 
 use super::{
-    CYCLE_MAX_NS, SAMPLE_NS, SAMPLE_NS_MAX, SAMPLE_RECORDS, SAMPLE_RECORDS_OF_ONE, SAMPLE_ROUNDS,
+    CYCLE_MAX_NS, SAMPLE_LOAD_OF_ONE, SAMPLE_NS, SAMPLE_NS_MAX, SAMPLE_RECORDS, SAMPLE_ROUNDS,
 };
 
 /// Rounds, summed up. A round of its own has no time yet.
@@ -19,19 +19,25 @@ pub(super) struct Run {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
-    records: f64,
-    /// Bytes, and as many again for each record as the kernel needs to hold it: so neither few large records nor many
-    /// small ones hide what comes beside them.
+    /// Records, and one more for each 1,000 bytes: so neither few large records nor many small ones hide what comes beside
+    /// them, and a large record counts while it comes in pieces.
     load: f64,
     /// It has brought something since the last pause.
     is_known: bool,
 }
 
-/// What a kernel buffer is charged for a record beside its bytes, about.
-const RECORD_LOAD: f64 = 1000.0;
+/// Bytes that count as much as a record: about what a kernel buffer is charged for one beside its bytes.
+const RECORD_BYTES: f64 = 1000.0;
 
-/// So many more records than came may be the rule.
+/// So much more than came may be the rule.
 const CHANCE: f64 = 3.0;
+
+/// A rate that is lower by a share is no sign if it may be chance: by this share, and so many standard errors.
+const DOUBT: f64 = 0.05;
+const DOUBT_ERRORS: f64 = 1.25;
+
+/// What is older counts half when so many samples have come.
+const SAMPLES_KEPT: f64 = 4.0;
 
 impl Run {
     pub(super) fn new() -> Self {
@@ -48,7 +54,7 @@ impl Run {
         (self.ns, self.rounds, self.records) = (0.0, 0, 0.0);
         self.room_ns = f64::INFINITY;
         for part in &mut self.parts {
-            (part.records, part.load) = (0.0, 0.0);
+            part.load = 0.0;
         }
     }
 
@@ -64,8 +70,7 @@ impl Run {
             self.parts.resize(endpoint + 1, Part::default());
         }
         let part = &mut self.parts[endpoint];
-        part.records += records as f64;
-        part.load += bytes as f64 + records as f64 * RECORD_LOAD;
+        part.load += records as f64 + bytes as f64 / RECORD_BYTES;
         self.records += records as f64;
     }
 
@@ -83,21 +88,21 @@ impl Run {
             self.parts.resize(round.parts.len(), Part::default());
         }
         for (sum, part) in self.parts.iter_mut().zip(&round.parts) {
-            sum.records += part.records;
             sum.load += part.load;
-            sum.is_known |= part.records > 0.0;
+            sum.is_known |= part.load > 0.0;
         }
     }
 
     /// Lets the older half go of what is more than a few samples.
     pub(super) fn forget(&mut self) {
-        let is_long = self.ns > 4.0 * SAMPLE_NS && self.records > 4.0 * SAMPLE_RECORDS;
-        if is_long && self.rounds > 4 * SAMPLE_ROUNDS {
+        let is_long = self.ns > SAMPLES_KEPT * SAMPLE_NS
+            && self.records > SAMPLES_KEPT * SAMPLE_RECORDS
+            && f64::from(self.rounds) > SAMPLES_KEPT * f64::from(SAMPLE_ROUNDS);
+        if is_long {
             self.ns /= 2.0;
             self.rounds /= 2;
             self.records /= 2.0;
             for part in &mut self.parts {
-                part.records /= 2.0;
                 part.load /= 2.0;
             }
         }
@@ -105,32 +110,44 @@ impl Run {
 
     /// Tells whether it is long enough to be told apart from chance.
     pub(super) fn is_sample(&self) -> bool {
-        let is_enough = |part: &Part| {
-            // One that brings less than a record in the longest wait is not held up by it.
-            let at_most = part.records + CHANCE;
-            !part.is_known
-                || part.records >= SAMPLE_RECORDS_OF_ONE
-                || at_most * CYCLE_MAX_NS < self.ns
-        };
-        self.rounds >= SAMPLE_ROUNDS
-            && self.records >= SAMPLE_RECORDS
-            && self.ns >= SAMPLE_NS
-            && (self.ns >= SAMPLE_NS_MAX || self.parts.iter().all(is_enough))
+        self.rounds >= SAMPLE_ROUNDS && self.records >= SAMPLE_RECORDS && self.ns >= SAMPLE_NS
     }
 
-    /// How many times slower records came than in `other`, over the endpoint where that is most, and by how much the ratio
-    /// may be above 1 by chance.
-    pub(super) fn slower_than(&self, other: &Self) -> (f64, f64) {
-        let ratio = |own: f64, others: f64| (others / other.ns) / (own / self.ns).max(1e-12);
-        let (mut worst, mut surplus) = ((0.0, 0.0), f64::NEG_INFINITY);
-        for (index, others) in other.parts.iter().enumerate() {
-            if others.records < SAMPLE_RECORDS_OF_ONE {
+    /// Tells whether each endpoint has brought enough for that, too.
+    pub(super) fn is_sample_of_each(&self) -> bool {
+        let is_enough = |part: &Part| {
+            // One that brings less than a record in the longest wait is not held up by it.
+            let at_most = part.load + CHANCE;
+            !part.is_known || part.load >= SAMPLE_LOAD_OF_ONE || at_most * CYCLE_MAX_NS < self.ns
+        };
+        let is_long = self.ns >= SAMPLE_NS_MAX;
+        self.is_sample() && (is_long || self.parts.iter().all(is_enough))
+    }
+
+    /// Tells whether a round brings something from an endpoint that has brought nothing so far.
+    pub(super) fn is_new(&self, round: &Self) -> bool {
+        let is_known = |index| {
+            self.parts
+                .get(index)
+                .is_some_and(|part: &Part| part.is_known)
+        };
+        let mut parts = round.parts.iter().enumerate();
+        parts.any(|(index, part)| part.load > 0.0 && !is_known(index))
+    }
+
+    /// How many times slower the load came than in `other`, over the endpoint where that is most beyond chance, and by how
+    /// much the ratio may be above 1 by chance. Endpoints of which less than `least` was to be expected are left out.
+    pub(super) fn slower_than(&self, other: &Self, least: f64) -> (f64, f64) {
+        let mut worst = (0.0, 0.0);
+        let mut surplus = f64::NEG_INFINITY;
+        for (own, others) in self.parts.iter().zip(&other.parts) {
+            let expected = others.load / other.ns * self.ns;
+            // Who is held up brings what the buffer holds. One that brings nothing has ended.
+            if others.load < SAMPLE_LOAD_OF_ONE || expected < least || own.load == 0.0 {
                 continue;
             }
-            let own = self.parts.get(index).copied().unwrap_or_default();
-            let ratio = ratio(own.load, others.load);
-            let expected = others.records / other.ns * self.ns;
-            let doubt = 0.05 + 1.25 * (1.0 / others.records + 1.0 / expected).sqrt();
+            let ratio = expected / own.load;
+            let doubt = DOUBT + DOUBT_ERRORS * (1.0 / others.load + 1.0 / expected).sqrt();
             if ratio - doubt > surplus {
                 (worst, surplus) = ((ratio, doubt), ratio - doubt);
             }

@@ -93,12 +93,12 @@ impl Outcome {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // of a round
 fn live(world: &World, linger: &mut Linger, seconds: f64) -> Outcome {
-    const BEGIN: f64 = 1e9;
-    let (mut now, mut rounds, mut wait) = (BEGIN, 0.0, Duration::ZERO);
+    let begin = linger.last_ns.unwrap_or(1_000_000_000) as f64;
+    let (mut now, mut rounds, mut wait) = (begin, 0.0, Duration::ZERO);
     let mut senders = world.senders.clone();
     let mut dice = Dice(world.dice);
     let mut next_change = now;
-    while now < BEGIN + seconds * 1e9 {
+    while now < begin + seconds * 1e9 {
         if now >= next_change {
             for one in &mut senders {
                 one.pace = 1.0 + one.unsteady * (2.0 * dice.share() - 1.0);
@@ -138,7 +138,7 @@ fn live(world: &World, linger: &mut Linger, seconds: f64) -> Outcome {
     Outcome {
         last_wait: wait,
         rounds,
-        time: now - BEGIN,
+        time: now - begin,
         senders,
     }
 }
@@ -174,7 +174,7 @@ fn rare_records_are_never_waited_for() {
 #[test]
 fn many_are_gathered_and_nobody_is_held_up() {
     for (per_second, fits, want) in [
-        (25_000.0, 11.0, 5.0),
+        (25_000.0, 11.0, 4.0),
         (25_000.0, 167.0, 15.0),
         (25_000.0, 5000.0, 15.0),
         (400_000.0, 5000.0, 100.0),
@@ -235,11 +235,41 @@ fn in_no_world_are_senders_held_up_who_would_not_be_without_a_wait() {
     for number in 0..worlds {
         let world = any_world(number);
         let held_up = held_up_by_the_wait(&world);
-        assert!(held_up < 0.05, "{number}: {held_up}: {world:?}");
+        assert!(held_up < 0.1, "{number}: {held_up}: {world:?}");
         above += u64::from(held_up >= 0.02);
     }
     // Those of several endpoints, one of which is faster than the daemon.
     assert!(above <= worlds / 1000, "{above}");
+}
+
+#[test]
+fn a_slow_endpoint_does_not_keep_a_fast_one_from_being_waited_for() {
+    let pair = vec![Senders::new(25_000.0, 5000.0), Senders::new(1200.0, 50.0)];
+    let outcome = live(&world(pair), &mut auto(), 2.0);
+    let records = outcome.records_of_a_round();
+    assert!(records > 5.0, "{records}");
+}
+
+#[test]
+fn who_comes_when_others_are_waited_for_is_not_held_up_for_long() {
+    for newcomer in [Senders::new(300_000.0, 11.0), Senders::new(20_000.0, 1.0)] {
+        let mut linger = auto();
+        let others = || Senders::new(5000.0, 5000.0);
+        let before = live(&world(vec![others()]), &mut linger, 2.0);
+        assert!(before.last_wait > Duration::ZERO);
+        let after = live(&world(vec![others(), newcomer]), &mut linger, 0.5);
+        assert!(after.stalled() < 0.05, "{}", after.stalled());
+    }
+}
+
+#[test]
+fn who_sends_faster_than_before_is_not_held_up_for_long() {
+    let mut linger = auto();
+    let before = live(&world(vec![Senders::new(5000.0, 11.0)]), &mut linger, 2.0);
+    assert!(before.last_wait > Duration::ZERO);
+    let faster = world(vec![Senders::new(300_000.0, 11.0)]);
+    let after = live(&faster, &mut linger, 0.5);
+    assert!(after.stalled() < 0.1, "{}", after.stalled());
 }
 
 #[test]
