@@ -174,8 +174,12 @@ fn what_udp_tells_to_have_gone_to_nobody_is_sent_again() {
     assert!(sequences(&lines)[&pid].iter().copied().eq(0..500));
 }
 
-/// Takes one record over this transport and refuses the next, from `--rate=2`.
-fn take_one_record(transport: &str, spawn: impl FnOnce(&str) -> Child) -> (String, Child) {
+/// Takes one record over this transport and refuses the next, from `--rate=2`. A UDP port stays ours as long as the socket
+/// is kept, or another test may get it and take the record.
+fn take_one_record(
+    transport: &str,
+    spawn: impl FnOnce(&str) -> Child,
+) -> (String, Child, Option<UdpSocket>) {
     let patience = Some(std::time::Duration::from_secs(60));
     if transport == "udp" {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -183,7 +187,9 @@ fn take_one_record(transport: &str, spawn: impl FnOnce(&str) -> Child) -> (Strin
         let running = spawn(&endpoint);
         socket.set_read_timeout(patience).unwrap();
         socket.recv(&mut [0; 1000]).unwrap();
-        return (endpoint, running);
+        // From now on it takes what comes from itself, and nothing else.
+        socket.connect(socket.local_addr().unwrap()).unwrap();
+        return (endpoint, running, Some(socket));
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp={}", listener.local_addr().unwrap());
@@ -191,7 +197,7 @@ fn take_one_record(transport: &str, spawn: impl FnOnce(&str) -> Child) -> (Strin
     let mut connection = BufReader::new(listener.accept().unwrap().0);
     connection.read_line(&mut String::new()).unwrap();
     connection.get_ref().shutdown(Shutdown::Both).unwrap();
-    (endpoint, running)
+    (endpoint, running, None)
 }
 
 /// A record that was refused is sent again even if it was the last one. If nobody comes to take it, it is
@@ -201,12 +207,14 @@ fn the_fate_of_the_last_record_is_known() {
     for transport in ["tcp", "udp"] {
         for (wait, is_awaited) in [("--wait=30", true), ("--wait=0.1", false)] {
             let args = ["--rate=2", "--count=2", wait];
-            let (endpoint, running) =
+            let (endpoint, running, port) =
                 take_one_record(transport, |endpoint| spawn_producer(endpoint, args));
+            let port = port.filter(|_| !is_awaited);
             let folder = Folder::new();
             let daemon =
                 is_awaited.then(|| Setup::new(&folder, &[]).args(["--ipc", &endpoint]).start());
             let output = running.wait_with_output().unwrap();
+            drop(port);
             assert_eq!(output.status.success(), is_awaited, "{transport}");
             let report: Value = serde_json::from_slice(&output.stdout).unwrap();
             let lost = u64::from(!is_awaited);
